@@ -1,0 +1,82 @@
+"""What can be observed. Adapters only report these; what they mean is `learn`'s business."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bgd.core.model import Backends, Colour, LiveKey, Member
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSeen:
+    """The watch over all apps answered: every configured app's live key, and the store's index."""
+
+    keys: Mapping[str, LiveKey]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLost:
+    """Consul does not answer, or answers with an error."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDenied:
+    """Consul refuses, or answers so emptily that the right to read must be gone."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSeen:
+    """Both colours' backends of an app. `left_out` says, a sentence each, what was not fit to render."""
+
+    app: str
+    backends: Backends
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MembersSeen:
+    """Every member of an app, this node included, by its last report."""
+
+    app: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """One probe of one backend (`name` as in Backend.name) has ended."""
+
+    app: str
+    colour: Colour
+    name: str
+    ok: bool
+    took_s: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySeen:
+    """The running proxy was asked. `decided` holds every app that its map or flags know.
+
+    `asked_s` is when the question was put: an answer older than the app's last change is void.
+    """
+
+    asked_s: float
+    decided: Mapping[str, Colour]
+    old_workers: int | None
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyLost:
+    """The running proxy did not answer."""
+
+    asked_s: float
+    detail: str
+
+
+Event = (
+    LiveSeen | StoreLost | StoreDenied | CatalogSeen | MembersSeen | Probed | ProxySeen | ProxyLost
+)

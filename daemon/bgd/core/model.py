@@ -1,0 +1,170 @@
+"""The nouns: colours, wishes, backends, servers, and what one decision may see.
+
+Everything here is frozen; a change is a new value. Ages and durations are seconds of a monotonic
+clock (`_s`), wall-clock times are for showing only (`_at`, ISO 8601 in UTC).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Colour(StrEnum):
+    """One of the two complete deployments."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> "Colour":
+        return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
+
+
+class Verdict(StrEnum):
+    """What a colour looks like from this node (protocol: Words)."""
+
+    UP = "up"
+    WEAK = "weak"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class OrderKind(StrEnum):
+    """Where a wish came from."""
+
+    FLIP = "flip"
+    REVERT = "revert"
+    DECLINED = "declined"
+    INIT = "init"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Who wants a generation, why and how. Belongs to the `live` of the same ModifyIndex only."""
+
+    kind: OrderKind
+    colour: Colour
+    release: str | None = None
+    by: str
+    reason: str = ""
+    force: bool = False
+    prepared: tuple[str, ...] = ()
+    after: int = 0
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A wish: what the live key asks for, stamped with its ModifyIndex."""
+
+    colour: Colour
+    generation: int
+    order: Order | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGone:
+    """The live key does not exist. `index` is the store's index (X-Consul-Index) at that moment."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBad:
+    """The live key holds something that names no colour. `text` is what it holds, cut and escaped."""
+
+    text: str
+    generation: int
+
+
+LiveKey = Desired | KeyGone | KeyBad
+"""What reading `apps/<app>/live` (with its order) can say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What this node serves for an app, as proved and written to disk."""
+
+    colour: Colour
+    generation: int
+    release: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Server:
+    """A place that a proxy can send requests to. Two backends at one address are one server.
+
+    `weight` is absolute, 1 to 256, within its colour.
+    """
+
+    address: str
+    port: int
+    weight: int = 100
+
+    @property
+    def name(self) -> str:
+        """The server's name in the proxy, the same for as long as its address is."""
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One instance in Consul's catalog, already checked: address and port can be rendered as they are."""
+
+    address: str
+    port: int
+    id: str
+    release: str
+    weight: int = 1
+    objection: str = ""
+    """The Consul check that is critical (maintenance mode is one), or empty."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.address}:{self.port}"
+
+
+Backends = Mapping[Colour, tuple[Backend, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the proxy is to hold for one app: the colour it decides for, and each colour's servers."""
+
+    colour: Colour
+    servers: Mapping[Colour, frozenset[Server]]
+    healthy: frozenset[str] = field(default=frozenset(), compare=False)
+    """Names of servers that are healthy by this node's own probes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MinHealthy:
+    """`flip.min_healthy`: a number of backends, a share of the colour's own, or a share of live's."""
+
+    amount: int
+    unit: str = "percent"  # "percent", "count" or "percent-of-live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The settings of one app that decisions depend on."""
+
+    min_healthy: MinHealthy = MinHealthy(100)
+    patience_s: float = 600.0
+    interval_s: float = 1.0
+    timeout_s: float = 0.8
+    rise: int = 2
+    fall: int = 3
+    probe_path: str = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Another node's word about one app, as read from Consul."""
+
+    node: str
+    alive: bool
+    desired: Desired | None = None
+    serving: Serving | None = None
+    proved: bool = False
+    because: str = ""

@@ -1,0 +1,82 @@
+"""What the loop needs from the world. The adapters in store, proxy and host fit these shapes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bgd.core.events import Event
+from bgd.core.model import Backends, Colour, Wanted
+from bgd.core.reasons import Because
+
+Post = Callable[[Event], None]
+"""Puts an event into the loop's mailbox. Never blocks; may be called from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The world refused: an error as a value, folded back into knowledge."""
+
+    because: Because
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """The proxy itself showed that it decides for the wished colour."""
+
+    via: str  # "runtime" or "reload"
+    took_ms: float
+
+
+class Clock(Protocol):
+    """Time: monotonic seconds for ages, UTC text for showing."""
+
+    def now_s(self) -> float: ...
+    def at(self) -> str: ...
+
+
+class Proxy(Protocol):
+    """One proxy on this host. No method raises for the world's faults."""
+
+    def look(self, post: Post) -> None:
+        """Ask the running proxy what it decides; post ProxySeen or ProxyLost."""
+
+    def flip(self, app: str, colour: Colour, wanted: Mapping[str, Wanted | None]) -> Proved | Failed:
+        """Make the proxy decide `colour` for `app`, prove it, else restore what was.
+
+        `wanted` is what all apps are to hold (None: keep what it has); it is used when the app is
+        not yet in the running configuration.
+        """
+
+    def sync(self, wanted: Mapping[str, Wanted | None]) -> Mapping[str, Failed]:
+        """Bring servers and structure in step with `wanted`; the apps that could not be, with why.
+
+        An app that is not in `wanted` leaves the proxy; one that stands there as None keeps what it
+        has. A colour is never changed by it.
+        """
+
+
+class Prober(Protocol):
+    """Probes every backend of both colours at its app's interval, posting Probed."""
+
+    def watch(self, app: str, backends: Backends) -> None:
+        """From now on these are the app's backends."""
+
+
+class Store(Protocol):
+    """Consul, as the loop sees it. Calls return at once; outcomes come back as events."""
+
+    def publish(self, app: str, report: Mapping[str, Any]) -> None:
+        """Write this node's report; only the newest waits."""
+
+    def record(self, app: str, generation: int, event: Mapping[str, Any]) -> None:
+        """Create the history entry of a generation, unless another node has."""
+
+    def follow_members(self, app: str, wanted: bool) -> None:
+        """Read the app's members now and each second while wanted, posting MembersSeen."""
+
+
+class State(Protocol):
+    """What this node knows of an app over a reboot. Raises OSError when it cannot be written."""
+
+    def save(self, app: str, remembered: Mapping[str, Any]) -> None: ...
