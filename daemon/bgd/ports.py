@@ -80,3 +80,27 @@ class State(Protocol):
     """What this node knows of an app over a reboot. Raises OSError when it cannot be written."""
 
     def save(self, app: str, remembered: Mapping[str, Any]) -> None: ...
+
+
+class Observer(Protocol):
+    """Is told what happened, for the status page and the metrics. Never blocks."""
+
+    def reported(self, app: str, report: Mapping[str, Any]) -> None:
+        """This is the app's newest report."""
+
+    def forgotten(self, app: str) -> None:
+        """The app is not in the configuration any more."""
+
+    def flipped(self, app: str, result: str, via: str, took_s: float) -> None:
+        """A flip ended; `result` is "proved" or a reason code, `took_s` from wish seen to proved."""
+
+    def probed(self, app: str, colour: Colour, took_s: float) -> None: ...
+    def counted(self, app: str, colour: Colour, states: Mapping[str, int]) -> None:
+        """How many backends of a colour are in which state (healthy, unhealthy, unknown, objected)."""
+
+    def store_up(self, up: bool) -> None: ...
+    def store_failed(self) -> None: ...
+    def reloaded(self, result: str) -> None: ...
+    def old_workers(self, count: int | None) -> None: ...
+    def looped(self, took_s: float) -> None:
+        """One turn of the loop took so long."""
