@@ -1,37 +1,23 @@
 """What the loop needs from the world. The adapters in store, proxy and host fit these shapes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bgd.core.advance import Failed, Proved
 from bgd.core.events import Event
 from bgd.core.model import Backends, Colour, Wanted
-from bgd.core.reasons import Because
+
+__all__ = ["Clock", "Failed", "Observer", "Post", "Prober", "Proved", "Proxy", "State", "Store"]
 
 Post = Callable[[Event], None]
 """Puts an event into the loop's mailbox. Never blocks; may be called from any thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The world refused: an error as a value, folded back into knowledge."""
-
-    because: Because
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proved:
-    """The proxy itself showed that it decides for the wished colour."""
-
-    via: str  # "runtime" or "reload"
-    took_ms: float
-
-
 class Clock(Protocol):
-    """Time: monotonic seconds for ages, UTC text for showing."""
+    """Time: monotonic seconds for ages, wall seconds to bridge a restart, UTC text for showing."""
 
     def now_s(self) -> float: ...
+    def wall_s(self) -> float: ...
     def at(self) -> str: ...
 
 

@@ -77,6 +77,4 @@ class ProxyLost:
     detail: str
 
 
-Event = (
-    LiveSeen | StoreLost | StoreDenied | CatalogSeen | MembersSeen | Probed | ProxySeen | ProxyLost
-)
+Event = LiveSeen | StoreLost | StoreDenied | CatalogSeen | MembersSeen | Probed | ProxySeen | ProxyLost

@@ -88,6 +88,9 @@ class Serving:
     colour: Colour
     generation: int
     release: str | None = None
+    since_at: str = ""
+    via: str = ""
+    took_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -143,6 +146,13 @@ class MinHealthy:
 
     amount: int
     unit: str = "percent"  # "percent", "count" or "percent-of-live"
+
+    def needed(self, registered: int, live_registered: int) -> int:
+        """How many backends must be ready; never fewer than one."""
+        if self.unit == "count":
+            return max(1, self.amount)
+        whole = live_registered if self.unit == "percent-of-live" else registered
+        return max(1, -(-whole * self.amount // 100))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
