@@ -37,8 +37,9 @@ class Proxy(Protocol):
     def sync(self, wanted: Mapping[str, Wanted | None]) -> Mapping[str, Failed]:
         """Bring servers and structure in step with `wanted`; the apps that could not be, with why.
 
-        An app that is not in `wanted` leaves the proxy; one that stands there as None keeps what it
-        has. A colour is never changed by it.
+        Only an app that is not configured any more leaves the proxy: one that is not in `wanted`, or
+        stands there as None, keeps what it has (it may just now be on its way in by `flip`). A colour
+        is never changed by it.
         """
 
 

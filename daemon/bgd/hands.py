@@ -1,0 +1,136 @@
+"""The workers: what takes time is done here, and its outcome goes back into the mailbox.
+
+Per app at most one action of the table at a time, and one sync for the whole proxy beside them. A
+worker never decides: it carries out, writes to disk what was proved, and posts what came of it.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from bgd.core import advance, memory
+from bgd.core.actions import Flip, Repair, Take
+from bgd.core.advance import Failed
+from bgd.core.knowledge import Knowledge
+from bgd.core.model import Serving, Wanted
+from bgd.ports import Clock, Proxy, State
+
+WORKERS = 8
+
+Deed = Flip | Take | Repair
+AllWanted = Mapping[str, Wanted | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An action has ended."""
+
+    app: str
+    action: Deed
+    outcome: Serving | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """A sync has ended; `failed` are the apps that could not be brought in step."""
+
+    failed: Mapping[str, Failed]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of our own, met by a worker: the loop ends with it."""
+
+    error: BaseException
+
+
+class Hands:
+    """A fixed number of workers over one proxy and one state directory."""
+
+    def __init__(
+        self,
+        *,
+        proxy: Proxy,
+        state: State,
+        clock: Clock,
+        post: Callable[[Finished | Synced | Fault], None],
+    ) -> None:
+        self._proxy, self._state, self._clock, self._post = proxy, state, clock, post
+        self._log = structlog.get_logger("hands")
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="hand")
+        self._disk = threading.Lock()
+        self._saved: dict[str, Mapping[str, Any]] = {}
+        self._unsaved_said: set[str] = set()
+
+    def close(self) -> None:
+        """Let what is under way end; start nothing more."""
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def carry_out(self, app: str, deed: Deed, knowledge: Knowledge, wanted: AllWanted) -> None:
+        """Start an action; `Finished` follows."""
+
+        def work() -> None:
+            outcome = self._outcome(app, deed, knowledge, wanted)
+            if isinstance(outcome, Serving):
+                self._save(replace(knowledge, serving=outcome))
+            self._post(Finished(app, deed, outcome))
+
+        self._start(work)
+
+    def sync(self, wanted: AllWanted) -> None:
+        """Start bringing servers and structure in step; `Synced` follows."""
+        self._start(lambda: self._post(Synced(self._proxy.sync(wanted))))
+
+    def remember(self, knowledge: Knowledge) -> None:
+        """Start writing to disk what changed, if anything has."""
+        if self._remembered(knowledge) != self._saved.get(knowledge.app):
+            self._start(lambda: self._save(knowledge))
+
+    def forget(self, app: str) -> None:
+        """The app is gone: so is what was said of it."""
+        self._saved.pop(app, None)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self._post(Fault(error))
+                raise
+
+        self._workers.submit(guarded)
+
+    def _outcome(self, app: str, deed: Deed, knowledge: Knowledge, wanted: AllWanted) -> Serving | Failed:
+        if isinstance(deed, Take):
+            return advance.taken(knowledge, deed.desired)
+        colour = deed.desired.colour if isinstance(deed, Flip) else deed.serving.colour
+        result = self._proxy.flip(app, colour, wanted)
+        if isinstance(result, Failed):
+            return result
+        if isinstance(deed, Repair):
+            return deed.serving
+        return advance.serving(knowledge, deed.desired, result, at=self._clock.at())
+
+    def _save(self, knowledge: Knowledge) -> None:
+        """Write whole. A full disk loses nothing that is served: it is said once, and tried again."""
+        app = knowledge.app
+        remembered = self._remembered(knowledge)
+        with self._disk:
+            if remembered == self._saved.get(app):
+                return
+            try:
+                self._state.save(app, remembered)
+            except OSError as error:
+                if app not in self._unsaved_said:
+                    self._log.error("state not written", app=app, error=str(error))
+                self._unsaved_said.add(app)
+                return
+            self._unsaved_said.discard(app)
+            self._saved[app] = remembered
+
+    def _remembered(self, knowledge: Knowledge) -> dict[str, Any]:
+        return memory.remember(knowledge, now_s=self._clock.now_s(), wall_s=self._clock.wall_s())
