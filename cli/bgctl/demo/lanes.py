@@ -1,0 +1,245 @@
+"""The lanes of the load client: each is one user who asks, waits for the answer, and pauses.
+
+A lane never repeats a request: what fails is recorded as failed. A kept-alive connection that the
+server closes while it is idle is no loss, one that is closed under a request is. A held connection
+(websocket, TCP) may never be closed by the other side at all.
+"""
+
+import select
+import socket
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+READ_BYTES = 65536
+# Told once, edge by edge: a request then costs no change of the poll set.
+EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+IP_BIND_ADDRESS_NO_PORT = 24
+GOOD = (200, 101)
+
+Note = tuple[str, int, int, int, int, str, str, str]
+
+
+class Lane:
+    """One connection at a time, opened when it is needed, from a source address of its own."""
+
+    kind: ClassVar[str] = ""
+    keep: ClassVar[bool] = True
+    held: ClassVar[bool] = False
+
+    def __init__(self, client: Any, number: int, request: bytes, pause_s: float) -> None:
+        self.client, self.request, self.pause_s = client, request, pause_s
+        # One address has 28 000 ports, each kept for a minute by the last connection.
+        self.source = (f"127.1.{number // 250}.{number % 250 + 1}", 0)
+        self.socket: socket.socket | None = None
+        self.connected = self.busy = False
+        self.received = b""
+        self.reused = self.started_ns = 0
+        self.colour = self.server = ""
+
+    def start(self, now_ns: int) -> None:
+        """Send the next request, over a new connection if there is none."""
+        self.started_ns, self.busy, self.received = now_ns, True, b""
+        if self.socket is not None:
+            self.reused = 1
+            self.send()
+            return
+        self.reused, self.connected = 0, False
+        self.socket = new = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        new.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        new.bind(self.source)
+        new.connect_ex(self.client.target)
+        self.client.watch(new.fileno(), self)
+
+    def on_event(self, events: int) -> None:
+        if self.socket is None:
+            return
+        if not self.connected and events & select.EPOLLOUT:
+            if events & select.EPOLLERR:
+                self.fail("refused")
+                return
+            self.connected = True
+            self.begin()
+        elif events & ~select.EPOLLOUT:
+            self.read(self.socket)
+
+    def begin(self) -> None:
+        """The connection stands."""
+        self.send()
+
+    def send(self) -> None:
+        assert self.socket is not None
+        try:
+            self.socket.send(self.next_request())
+        except OSError:
+            self.fail("reset")
+
+    def next_request(self) -> bytes:
+        return self.request
+
+    def read(self, sock: socket.socket) -> None:
+        try:
+            received = sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.closed("reset")
+            return
+        if not received:
+            self.closed("eof")
+            return
+        self.received = self.received + received if self.received else received
+        self.take()
+        if len(received) == READ_BYTES and self.socket is sock:
+            self.read(sock)
+
+    def take(self) -> None:
+        """Look whether the answer is whole."""
+        raise NotImplementedError
+
+    def closed(self, how: str) -> None:
+        if self.busy:
+            self.fail("cut" if self.received or self.held else how)
+        elif self.held:
+            self.fail("cut")
+        else:
+            self.client.idle_closed += 1
+            self.drop()
+
+    def fail(self, error: str, status: int = 0) -> None:
+        self.drop()
+        self.end(status, error)
+
+    def end(self, status: int, error: str) -> None:
+        now_ns = self.client.now_ns()
+        start_ns = self.started_ns if self.busy else now_ns
+        was_due = self.busy
+        self.client.records.append(
+            (self.kind, self.reused, start_ns, now_ns, status, self.colour, error, self.server)
+        )
+        self.busy = False
+        if was_due:  # a lane that was pausing is in the queue already
+            self.client.later(self, now_ns)
+
+    def drop(self) -> None:
+        if self.socket is not None:
+            self.client.forget(self.socket.fileno())
+            self.socket.close()
+        self.socket, self.connected = None, False
+
+
+class Kept(Lane):
+    """HTTP over one connection, kept alive."""
+
+    kind = "kept"
+
+    def take(self) -> None:
+        received = self.received
+        split = received.find(b"\r\n\r\n")
+        if split < 0:
+            return
+        head = received[:split].lower()
+        if not whole(head, received, split + 4):
+            return
+        status = int(head[9:12])
+        self.colour, self.server = field(head, b"\nx-colour: "), field(head, b"\nx-server: ")
+        if not self.keep or b"\nconnection: close" in head:
+            self.drop()
+        self.end(status, "" if status == 200 else f"status-{status}")
+
+
+class New(Kept):
+    """HTTP over a new connection for each request."""
+
+    kind, keep = "new", False
+
+
+class Slow(Kept):
+    """An answer that takes its time."""
+
+    kind = "slow"
+
+
+class Stream(Kept):
+    """An answer that comes in pieces, over seconds."""
+
+    kind = "stream"
+
+
+class Websocket(Lane):
+    """A websocket that is held open, and echoes."""
+
+    kind, held = "websocket", True
+    frame = b"\x81\x84\x00\x00\x00\x00ping"
+    echo = b"\x81\x04ping"
+
+    def __init__(self, client: Any, number: int, request: bytes, pause_s: float) -> None:
+        super().__init__(client, number, request, pause_s)
+        self.upgraded = False
+
+    def begin(self) -> None:
+        self.upgraded = False
+        self.send()
+
+    def next_request(self) -> bytes:
+        return self.frame if self.upgraded else self.request
+
+    def take(self) -> None:
+        if self.upgraded:
+            if self.received.startswith(self.echo):
+                self.end(101, "")
+            return
+        head, found, _ = self.received.partition(b"\r\n\r\n")
+        if not found:
+            return
+        head = head.lower()
+        self.upgraded = head[9:12] == b"101"
+        self.colour, self.server = field(head, b"\nx-colour: "), field(head, b"\nx-server: ")
+        if self.upgraded:
+            self.end(101, "")
+        else:
+            self.fail("status", int(head[9:12]))
+
+
+class Tcp(Lane):
+    """A TCP connection that is held open: greeted with colour and server, then echoed."""
+
+    kind, held = "tcp", True
+
+    def begin(self) -> None:
+        pass  # the backend greets first
+
+    def take(self) -> None:
+        if not self.received.endswith(b"\n"):
+            return
+        if not self.reused:
+            self.colour, self.server = self.received.decode().split()
+        if not self.keep:
+            self.drop()
+        self.end(200, "")
+
+
+class TcpNew(Tcp):
+    """A TCP connection for each greeting."""
+
+    kind, keep, held = "tcp-new", False, False
+
+
+def whole(head: bytes, received: bytes, body: int) -> bool:
+    """Whether the body has come to its end, told by its length or by its last chunk."""
+    at = head.find(b"\ncontent-length: ")
+    if at >= 0:
+        line_end = head.find(b"\r", at)
+        return len(received) - body >= int(head[at + 17 : line_end if line_end > 0 else None])
+    return received.endswith(b"0\r\n\r\n")
+
+
+def field(head: bytes, name: bytes) -> str:
+    at = head.find(name)
+    if at < 0:
+        return ""
+    at += len(name)
+    end = head.find(b"\r", at)
+    return head[at : end if end > 0 else None].decode("latin-1")
+
+
+Maker = Callable[[Any, int, bytes, float], Lane]
