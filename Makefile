@@ -1,0 +1,40 @@
+# One verb each. `make` alone lists them. A fresh Debian 12 with python3, git and make is enough.
+SHELL := /bin/bash
+BIN := .venv/bin
+SETUP := .venv/.complete
+
+.PHONY: help setup parts test check demo bench soak clean
+
+help: ## list these verbs
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(SETUP) ## .venv with bgd, bgctl and the tools of the checks
+
+$(SETUP): pyproject.toml tools/get-venv
+	@tools/get-venv .venv
+	@touch $@
+
+parts: ## a real Consul and HAProxy: those on PATH, else unpacked into .parts
+	@tools/get-consul
+	@tools/get-haproxy
+
+demo: setup parts ## the whole story on this machine, under load
+	@$(BIN)/bgctl demo
+
+test: setup parts ## all tests but the long ones
+	@$(BIN)/pytest -m "not soak"
+
+soak: setup parts ## the long tests
+	@$(BIN)/pytest -m soak --timeout 3600
+
+check: setup ## style, types, and which module may import which
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup parts ## bgd beside the least possible follower, as ratios
+	@PYTHONPATH=. $(BIN)/python -m bench
+
+clean: ## remove what these verbs made
+	rm -rf .venv .parts dist build bench/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
