@@ -123,9 +123,9 @@ def _rows_14_15_gates(s: Snapshot) -> Action | None:
     return Hold(*gate) if gate is not None else None
 
 
-def _row_16_old_workers(s: Snapshot) -> Action | None:
+def _row_16_old_workers(s: Snapshot) -> Hold | None:
     """The flip needs a reload and too many old workers still finish → wait for them."""
-    if s.served or s.serving is not None or s.old_workers_over is None:
+    if s.served or s.decided is not None or s.old_workers_over is None:
         return None
     return Hold(Because.TOO_MANY_OLD_WORKERS, f"{s.old_workers_over} old workers still finish their requests")
 
