@@ -59,8 +59,8 @@ class Lane:
                 return
             self.connected = True
             self.begin()
-        elif events & ~select.EPOLLOUT:
-            self.read(self.socket)
+        if events & ~select.EPOLLOUT and self.socket is not None:
+            self.read(self.socket, to_the_end=bool(events & select.EPOLLRDHUP))
 
     def begin(self) -> None:
         """The connection stands."""
@@ -76,7 +76,7 @@ class Lane:
     def next_request(self) -> bytes:
         return self.request
 
-    def read(self, sock: socket.socket) -> None:
+    def read(self, sock: socket.socket, *, to_the_end: bool) -> None:
         try:
             received = sock.recv(READ_BYTES)
         except BlockingIOError:
@@ -89,8 +89,8 @@ class Lane:
             return
         self.received = self.received + received if self.received else received
         self.take()
-        if len(received) == READ_BYTES and self.socket is sock:
-            self.read(sock)
+        if (to_the_end or len(received) == READ_BYTES) and self.socket is sock:
+            self.read(sock, to_the_end=to_the_end)  # no further edge will tell of what is left
 
     def take(self) -> None:
         """Look whether the answer is whole."""

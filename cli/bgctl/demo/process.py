@@ -1,0 +1,164 @@
+"""Child processes that end with their parent, programs on this machine, free ports, and waiting.
+
+Each child leads a process group of its own: Ctrl-C reaches only the parent, which then stops its
+children in order. Where `setpriv` is, the kernel ends them even when the parent is killed.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import bgctl
+
+POLL_S = 0.01
+SOURCES = Path(bgctl.__file__).resolve().parents[1]
+CHECKOUT = SOURCES.parent
+
+
+class MissingError(Exception):
+    """A program is not on this machine; the text names the cure."""
+
+
+class LateError(Exception):
+    """Something did not come about in time; the text says what, and where to look."""
+
+
+def program(name: str) -> str:
+    """The path of a program: named by the environment, on PATH, or fetched by `make parts`."""
+    fetched = [str(folder / ".parts" / "bin") for folder in (CHECKOUT, Path.cwd())]
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *fetched])
+    found = os.environ.get(name.upper()) or shutil.which(name, path=path)
+    if not found:
+        raise MissingError(
+            f"{name} is not on this machine: run 'make parts', or name it by {name.upper()}=PATH"
+        )
+    return found
+
+
+def free_ports(number: int) -> list[int]:
+    """Loopback ports that nobody uses now, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [int(opened.getsockname()[1]) for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def until(what: str, true: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+    """Return as soon as `true()` is; raise LateError when it is not in time."""
+    deadline_s = time.monotonic() + timeout_s
+    while not true():
+        if time.monotonic() > deadline_s:
+            raise LateError(f"{what}: not within {timeout_s:.0f} s")
+        time.sleep(POLL_S)
+
+
+def environment() -> dict[str, str]:
+    """Ours, so that children find these packages, and without the operator's own Consul."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CONSUL_", "BGCTL_"))}
+    others = [entry for entry in sys.path if entry and Path(entry).is_dir()]
+    return kept | {"PYTHONPATH": os.pathsep.join([str(SOURCES), *others]), "PYTHONUNBUFFERED": "1"}
+
+
+class Process:
+    """A child in a group of its own, with its words in a log file."""
+
+    stop_s = 10.0
+
+    def __init__(self, arguments: Sequence[str | Path], log: Path) -> None:
+        self.arguments = [str(argument) for argument in arguments]
+        self.log = log
+        self.child: subprocess.Popen[str] | None = None
+
+    def start(self) -> Self:
+        bound = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        with self.log.open("a") as log:
+            self.child = subprocess.Popen(
+                bound + self.arguments,
+                stdin=subprocess.PIPE,
+                stdout=self.stdout() or log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                env=environment(),
+            )
+        self.wait_ready()
+        return self
+
+    def stdout(self) -> int | None:
+        """Where the child's answers go; by default into its log."""
+        return None
+
+    def wait_ready(self) -> None:
+        """Return when the child does its work."""
+
+    @property
+    def pid(self) -> int:
+        assert self.child is not None
+        return self.child.pid
+
+    def alive(self) -> bool:
+        return self.child is not None and self.child.poll() is None
+
+    def until_ready(self, what: str, true: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+        """Like `until`, but a child that ended, or is late, is shown with its last words."""
+
+        def ready() -> bool:
+            if not self.alive():
+                raise LateError(f"{what}: the process ended. Its last words:\n{self.last_words()}")
+            return true()
+
+        try:
+            until(what, ready, timeout_s=timeout_s)
+        except LateError as late:
+            if "last words" in str(late):
+                raise
+            raise LateError(f"{late}. Its last words:\n{self.last_words()}") from None
+
+    def last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
+
+    def signal(self, number: int) -> None:
+        if self.alive():
+            os.kill(self.pid, number)
+
+    def stop(self) -> None:
+        """End the child by request, else its whole group by force."""
+        if self.child is None:
+            return
+        if self.child.stdin is not None:
+            self.child.stdin.close()
+        self.signal(signal.SIGTERM)
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                self.child.wait(self.stop_s)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End what is left of the group."""
+        assert self.child is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,254 @@
+"""The story that `bgctl demo` tells: a shop's checkouts move from blue to green and back, under load.
+
+Everything in it is real and runs on loopback only: Consul, HAProxy, the backends, bgd, and a load client
+that never repeats a request. Nothing of it is left when the story ends, however it ends.
+"""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import attrs
+import click
+
+from bgctl.demo.parts import Backends, Consul, Daemon, Haproxy, Load, fetch
+from bgctl.demo.process import LateError, MissingError, environment, until
+
+LIVE_KEY = "bluegreen/apps/shop/live"
+RELEASES = {"blue": "2.4.0", "green": "2.5.0"}
+SETTLE_S = 3.0  # of load before and after each flip
+BGCTL_S = 60.0
+
+
+@attrs.frozen
+class Flip:
+    """One flip of the story: who ordered it, and when the key was written."""
+
+    before: str
+    after: str
+    way: str
+    written_ns: int
+
+
+class Teller:
+    """Tells what happens, line by line, each with the time since the beginning."""
+
+    def __init__(self) -> None:
+        self.began_s = time.monotonic()
+
+    def tell(self, line: str) -> None:
+        click.echo(f"{time.monotonic() - self.began_s:6.1f} s  {line}")
+
+
+class KeyWatch:
+    """Notes when Consul tells that the live key has changed."""
+
+    def __init__(self, consul: Consul) -> None:
+        self.consul = consul
+        self.index = self.ask(0)
+        self.seen_ns = 0
+        self.thread = threading.Thread(target=self.wait, daemon=True)
+        self.thread.start()
+
+    def ask(self, index: int) -> int:
+        found = fetch(self.consul.port, "GET", f"/v1/kv/{LIVE_KEY}?index={index}&wait=60s", timeout_s=90)
+        return int(found[0]["ModifyIndex"]) if found else 0
+
+    def wait(self) -> None:
+        while (index := self.ask(self.index)) == self.index:
+            pass
+        if index:
+            self.seen_ns = time.monotonic_ns()
+
+    def changed_ns(self) -> int:
+        until("the live key is written", lambda: self.seen_ns > 0)
+        return self.seen_ns
+
+
+@attrs.frozen
+class Stage:
+    """The parts on the stage, and what the story does with them."""
+
+    teller: Teller
+    consul: Consul
+    daemon: Daemon
+
+    def bgctl(self, *arguments: str) -> None:
+        """Call bgctl as an operator would, and show the call."""
+        self.teller.tell(f"$ bgctl {' '.join(arguments)}")
+        command = [sys.executable, "-m", "bgctl", "--consul-addr", self.consul.url, *arguments]
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=BGCTL_S,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            check=False,
+        )
+        if ended.returncode != 0:
+            raise LateError(f"bgctl ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+
+    def answers(self, colour: str) -> bool:
+        """Whether the shop's front door is answered by that colour."""
+        said = fetch(self.daemon.port, "GET", "/")
+        return isinstance(said, str) and said.strip() == colour
+
+    def until_answered(self, colour: str) -> None:
+        self.daemon.until_ready(f"the shop is answered by {colour}", lambda: self.answers(colour))
+
+    def settle(self, load: Load) -> None:
+        """Let the load go on for a while, and say how it goes."""
+        end_s = time.monotonic() + SETTLE_S
+        while (left_s := end_s - time.monotonic()) > 0:
+            time.sleep(min(1.0, left_s))
+            said = load.progress
+            self.teller.tell(
+                f"    {said['requests']:6d} requests, {said['lost']} lost, {said['colour']} answers"
+            )
+
+
+def by_bgctl(stage: Stage) -> int:
+    """Order green as an operator does, and return when the key was written."""
+    watch = KeyWatch(stage.consul)
+    stage.bgctl("set-live", "green", "--reason", "release 2.5.0")
+    return watch.changed_ns()
+
+
+def by_hand(stage: Stage) -> int:
+    """Write the key as somebody in Consul's web UI does, and return when that was sent."""
+    stage.teller.tell(f"PUT {LIVE_KEY} = blue, as Consul's web UI does it")
+    sent_ns = time.monotonic_ns()
+    stage.consul.put_key(LIVE_KEY, "blue")
+    return sent_ns
+
+
+def flip(stage: Stage, load: Load, before: str, after: str, order: Callable[[Stage], int]) -> Flip:
+    """Order one flip under load, and wait until the other colour answers."""
+    written_ns = order(stage)
+    stage.until_answered(after)
+    stage.teller.tell(f"{after} {RELEASES[after]} is live")
+    stage.settle(load)
+    way = "bgctl set-live" if order is by_bgctl else "plain PUT of the key"
+    return Flip(before, after, way, written_ns)
+
+
+def open_stage(teller: Teller, folder: Path, stack: ExitStack) -> Stage:
+    """Start everything but the load, and make blue live."""
+    teller.tell("a shop in two colours: checkouts blue (2.4.0) and green (2.5.0), three backends each")
+    backends = stack.enter_context(Backends(folder, ["blue"] * 3 + ["green"] * 3))
+    consul = stack.enter_context(Consul(folder))
+    teller.tell(f"Consul is up at {consul.url}; the six backends are registered there")
+    for colour, address in backends.addresses:
+        consul.register("shop", colour, address, RELEASES[colour])
+    proxy = stack.enter_context(Haproxy(folder))
+    teller.tell("HAProxy is up with a configuration of its own, which bgd never touches")
+    daemon = stack.enter_context(Daemon(folder, consul, proxy))
+    teller.tell(f"bgd is up beside it; it will open the shop at 127.0.0.1:{daemon.port}")
+    stage = Stage(teller, consul, daemon)
+    stage.bgctl("init", "shop", "--live", "blue")
+    stage.until_answered("blue")
+    teller.tell("the shop is open, blue answers")
+    return stage
+
+
+def play(teller: Teller, folder: Path, stack: ExitStack) -> tuple[Load, list[Flip]]:
+    """The whole story; the load has ended when it returns."""
+    stage = open_stage(teller, folder, stack)
+    teller.tell("load comes up: kept-alive and new connections, websockets, streams, slow answers")
+    held = ("--websockets", "8", "--streams", "4", "--slow", "4")
+    load = stack.enter_context(Load(folder, stage.daemon.port, "--kept", "20", "--new", "20", *held))
+    stage.settle(load)
+    flips = [flip(stage, load, "blue", "green", by_bgctl), flip(stage, load, "green", "blue", by_hand)]
+    teller.tell("load goes down; what is under way comes to its end")
+    load.stop()
+    return load, flips
+
+
+def last_old_ms(load: Load, flips: Sequence[Flip], number: int) -> float | None:
+    """How long after its key was written the old colour last answered; None when the flip is not seen."""
+    this = flips[number]
+    end_ns = flips[number + 1].written_ns if number + 1 < len(flips) else 1 << 63
+    if not load.last(this.after, after_ns=this.written_ns, before_ns=end_ns):
+        return None
+    last_ns = load.last(this.before, before_ns=end_ns)
+    return (last_ns - this.written_ns) / 1e6 if last_ns else None
+
+
+def conclude(load: Load, flips: Sequence[Flip]) -> bool:
+    """Say what came of it; true when nothing was lost and both flips happened."""
+    lost = load.lost()
+    click.echo(f"\nrequests sent  {len(load.records)}\nrequests lost  {len(lost)}")
+    good = bool(load.records) and not lost
+    for number, each in enumerate(flips):
+        late_ms = last_old_ms(load, flips, number)
+        good = good and late_ms is not None
+        told = (
+            "never happened" if late_ms is None else f"last {each.before} answer {max(late_ms, 0.0):.1f} ms"
+        )
+        click.echo(f"{each.before} → {each.after}  by {each.way}: {told} after the key was written")
+    for record in lost[:5]:
+        click.echo(f"lost: {record.lane} request of {record.start_ns} ns: {record.error} {record.server}")
+    return good
+
+
+def ended(each: Flip, late_ms: float | None) -> str:
+    if late_ms is None:
+        return "never happened"
+    return f"last {each.before} answer {max(late_ms, 0.0):.1f} ms after the key was written"
+
+
+@contextmanager
+def ends_on_signals() -> Iterator[None]:
+    """Let a polite end from outside tidy up, as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Tidying up is not to be cut short by an impatient second Ctrl-C."""
+    before = [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+
+
+@click.command("demo")
+def demo() -> None:
+    """Flip a real shop under load, there and back, on this machine."""
+    with ends_on_signals(), tempfile.TemporaryDirectory(prefix="bgd-demo-") as folder:
+        stack = ExitStack()
+        try:
+            load, flips = play(Teller(), Path(folder), stack)
+        except (LateError, MissingError, subprocess.TimeoutExpired) as error:
+            click.echo(f"the demo failed: {error}", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo(
+                "interrupted; the demo's processes are being ended, nothing else was touched", err=True
+            )
+            sys.exit(130)
+        finally:
+            with undisturbed():
+                stack.close()
+        sys.exit(0 if conclude(load, flips) else 1)
