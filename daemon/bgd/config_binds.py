@@ -71,7 +71,7 @@ def _ports(ports: str) -> range:
 
 def _host(family: str, host: str, line: str) -> str:
     kept = family if family.startswith("quic") else ""
-    bare = host.removeprefix("[").removesuffix("]")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if bare in ("", "*"):
         return kept + ("[::]" if family.startswith(("ipv6", "quic6")) else "*")
     try:
