@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 
@@ -46,7 +46,7 @@ class StateDirectory:
 
     def close(self) -> None:
         """Let another daemon have it."""
-        os.close(self._lock)
+        self._lock.close()
 
     def save(self, app: str, remembered: Mapping[str, Any]) -> None:
         """Replace what is remembered of an app; raises OSError and then leaves what was."""
@@ -94,12 +94,12 @@ class StateDirectory:
         return new
 
 
-def _lock(file: Path) -> int:
-    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+def _lock(file: Path) -> IO[str]:
+    lock = file.open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(lock)
+        lock.close()
         raise StateLocked(f"another bgd holds {file}") from None
     return lock
 
