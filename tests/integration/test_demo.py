@@ -1,0 +1,77 @@
+"""The demo leaves nothing behind, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bgctl.demo.process import environment, until
+
+
+def belonging_to(folder: Path) -> list[int]:
+    """The processes that were given this folder for their temporary files."""
+    mark = f"TMPDIR={folder}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bgctl", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment() | {"TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    )
+    yield child
+    for pid in {child.pid, *belonging_to(tmp_path)}:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    child.wait()
+
+
+def read_until(child: "subprocess.Popen[str]", wanted: str) -> None:
+    assert child.stdout is not None
+    seen = []
+    for line in child.stdout:
+        seen.append(line)
+        if wanted in line:
+            return
+    pytest.fail(f"{wanted!r} was never said:\n{''.join(seen)}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_tidies_up(
+    tmp_path: Path, started: "subprocess.Popen[str]", number: signal.Signals
+) -> None:
+    """Interrupted while everything runs, the demo ends with 130, and nothing is left."""
+    read_until(started, "HAProxy is up")
+
+    started.send_signal(number)
+
+    assert started.wait(30) == 130
+    assert belonging_to(tmp_path) == []
+    assert list(tmp_path.glob("bgd-demo-*")) == []
+
+
+def test_a_killed_demo_takes_its_parts_with_it(tmp_path: Path, started: "subprocess.Popen[str]") -> None:
+    """Even a demo that cannot tidy up leaves no process behind."""
+    read_until(started, "HAProxy is up")
+
+    started.kill()
+
+    until("all processes have ended", lambda: belonging_to(tmp_path) == [])
