@@ -1,0 +1,30 @@
+"""The worlds that tests may ask for by name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration import consul
+from tests.integration.consul import ConsulServer
+
+
+@pytest.fixture
+def consul_server(tmp_path: Path) -> Iterator[ConsulServer]:
+    """A Consul of the test's own, to be hurt; a restart loses all it holds."""
+    with consul.running(tmp_path / "consul") as server:
+        yield server
+
+
+@pytest.fixture
+def lasting_consul(tmp_path: Path) -> Iterator[ConsulServer]:
+    """A Consul of the test's own that keeps its data over a restart."""
+    with consul.running(tmp_path / "consul", lasting=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def calm_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
+    """A Consul shared by tests that only write, each below a prefix of its own."""
+    with consul.running(tmp_path_factory.mktemp("calm-consul")) as server:
+        yield server
