@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,8 @@ def test_what_is_saved_is_loaded(state: StateDirectory) -> None:
     state.save("shop", {"older": True})
     state.save("shop", REMEMBERED)
     state.close()
-    again = StateDirectory(state.path)
-
-    assert again.load("shop") == REMEMBERED
+    with closing(StateDirectory(state.path)) as again:
+        assert again.load("shop") == REMEMBERED
     assert json.loads(file_of(state).read_text())["remembered"] == REMEMBERED
     assert [file_of(state)] == list(file_of(state).parent.iterdir())
 
@@ -213,21 +213,21 @@ def test_a_child_does_not_hold_the_directory(state: StateDirectory) -> None:
         StateDirectory(state.path).close()
 
 
+def instance_of(path: Path) -> str:
+    with closing(StateDirectory(path)) as state:
+        return state.instance
+
+
 def test_instance(tmp_path: Path) -> None:
     """A state directory has a name that lasts, and each directory another."""
-    first, other = StateDirectory(tmp_path / "a"), StateDirectory(tmp_path / "b")
-    first.close()
-    again = StateDirectory(tmp_path / "a")
-
-    assert first.instance == again.instance != other.instance
+    assert instance_of(tmp_path / "a") == instance_of(tmp_path / "a") != instance_of(tmp_path / "b")
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", b"\xff", b"\x00" * 32])
 def test_a_torn_instance(tmp_path: Path, content: bytes) -> None:
     """A torn name is replaced by a new one and does not stop the start."""
     (tmp_path / "instance").write_bytes(content)
-    first = StateDirectory(tmp_path)
-    first.close()
+    first = instance_of(tmp_path)
 
-    assert len(first.instance) == 32
-    assert first.instance == StateDirectory(tmp_path).instance
+    assert len(first) == 32
+    assert first == instance_of(tmp_path)
