@@ -16,7 +16,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def start_logging(
+def configure(
     level: str = "info", stream: TextIO | None = None, environment: Mapping[str, str] = os.environ
 ) -> None:
     """Send everything from `level` up to a stream; may be called again."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from bgd.host.logging import start_logging
+from bgd.host.logging import configure
 
 
 class Terminal(io.StringIO):
@@ -34,7 +34,7 @@ def test_json_on_a_pipe() -> None:
     """On a pipe each event is one line of JSON, with its time in UTC and its level."""
     out = io.StringIO()
     log = structlog.get_logger()
-    start_logging("info", out, {})
+    configure("info", out, {})
     log.info("flip proved", app="shop\n", generation=412, colour={"green"})
     (line,) = out.getvalue().splitlines()
     event = json.loads(line)
@@ -52,7 +52,7 @@ def test_json_on_a_pipe() -> None:
 def test_levels() -> None:
     """What is below the level is not written."""
     out = io.StringIO()
-    start_logging("warning", out, {})
+    configure("warning", out, {})
     structlog.get_logger().info("quiet")
     structlog.get_logger().error("loud")
 
@@ -62,7 +62,7 @@ def test_levels() -> None:
 def test_an_exception_is_one_line_on_a_pipe() -> None:
     """A traceback on a pipe stays within its event."""
     out = io.StringIO()
-    start_logging("info", out, {})
+    configure("info", out, {})
     try:
         raise ValueError("no colour")
     except ValueError:
@@ -75,7 +75,7 @@ def test_an_exception_is_one_line_on_a_pipe() -> None:
 def test_libraries_take_the_same_way() -> None:
     """What a library logs or warns about is JSON on a pipe too, from warnings up."""
     out = io.StringIO()
-    start_logging("info", out, {})
+    configure("info", out, {})
     logging.getLogger("urllib3").info("quiet")
     logging.getLogger("urllib3").warning("retrying %s", "once")
     with warnings.catch_warnings():
@@ -92,7 +92,7 @@ def test_libraries_take_the_same_way() -> None:
 def test_readable_on_a_terminal(environment: dict[str, str], coloured: bool) -> None:
     """On a terminal it is prose, coloured unless NO_COLOR is set."""
     out = Terminal()
-    start_logging("info", out, environment)
+    configure("info", out, environment)
     structlog.get_logger().info("flip proved", app="shop")
 
     assert "flip proved" in out.getvalue()
@@ -102,7 +102,7 @@ def test_readable_on_a_terminal(environment: dict[str, str], coloured: bool) -> 
 def test_words_do_not_command_the_terminal() -> None:
     """What comes from elsewhere cannot clear or colour the terminal."""
     out = Terminal()
-    start_logging("info", out, {"NO_COLOR": "1"})
+    configure("info", out, {"NO_COLOR": "1"})
     structlog.get_logger().info("bad\x1b[2J", value="x\x1b[31m\ny")
 
     assert "\x1b" not in out.getvalue()
@@ -112,8 +112,8 @@ def test_words_do_not_command_the_terminal() -> None:
 def test_starting_twice_writes_once() -> None:
     """Logging that is started again writes to the newest place only."""
     first, second = io.StringIO(), io.StringIO()
-    start_logging("info", first, {})
-    start_logging("info", second, {})
+    configure("info", first, {})
+    configure("info", second, {})
     structlog.get_logger().info("here")
     logging.getLogger("urllib3").error("there")
 
