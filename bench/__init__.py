@@ -1,0 +1,5 @@
+"""Measures: how fast and how loss-free a flip is, beside others, and what bgd costs at rest.
+
+Figures of one machine say little about another, so contenders take turns in one run and the table
+gives ratios. Run it by `make bench`, or `python -m bench --apps 1,100 --rounds 5 --flips 10`.
+"""

@@ -1,0 +1,83 @@
+"""Runs the bench: for each number of apps, bgd at rest, then all contenders in turns."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench import table
+from bench.contenders import Apps, Bgd, Contender, Follower, backends_of, contenders
+from bench.rest import Rest, measure
+from bench.turns import Score, turn
+from bgctl.demo.parts import Backends, Consul
+from bgctl.demo.process import LateError, MissingError
+
+SETTLE_S = 5.0
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def register(consul: Consul, apps: Apps) -> None:
+    for app, colours in apps.items():
+        for colour, addresses in colours.items():
+            for address in addresses:
+                consul.register(app, colour, address, {"blue": "2.4.0", "green": "2.5.0"}[colour])
+
+
+def at_rest(taking_part: Sequence[Contender], seconds: float) -> Rest:
+    """Measure bgd while nobody asks for anything."""
+    bgd = next(each for each in taking_part if isinstance(each, Bgd))
+    time.sleep(SETTLE_S)
+    return measure(bgd.daemon.pid, seconds)
+
+
+def with_apps(number: int, given: argparse.Namespace) -> tuple[list[Score], Rest]:
+    """One world with so many apps: rest first, then turns."""
+    names = ["shop", *(f"app{each}" for each in range(1, number))]
+    with tempfile.TemporaryDirectory(prefix="bgd-bench-") as made, ExitStack() as stack:
+        folder = Path(made)
+        backends = stack.enter_context(Backends(folder, ["blue", "blue", "green", "green"] * number))
+        consul = stack.enter_context(Consul(folder))
+        apps = backends_of(names, backends)
+        register(consul, apps)
+        taking_part = [kind(folder / kind.key_prefix, consul, apps) for kind in contenders()]
+        for each in taking_part:
+            say(f"{number} apps: {each.name} starts")
+            each.begin(stack)
+        say(f"{number} apps: bgd at rest, {given.rest:.0f} s")
+        rest = at_rest(taking_part, given.rest)
+        scores = [Score(each.name, number) for each in taking_part]
+        for round_number in range(given.rounds):
+            say(f"{number} apps: round {round_number + 1} of {given.rounds}")
+            for each, score in zip(taking_part, scores, strict=True):
+                turn(each, score, folder, given.flips)
+    return scores, rest
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description="bgd beside the least possible follower.")
+    parser.add_argument("--apps", default="1,100", help="numbers of apps to measure with")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
+    parser.add_argument("--flips", type=int, default=10, help="flips in a turn; an even number")
+    parser.add_argument("--rest", type=float, default=20.0, help="seconds to watch bgd at rest")
+    given = parser.parse_args()
+    scores: list[Score] = []
+    rests: dict[int, Rest] = {}
+    try:
+        for number in (int(each) for each in given.apps.split(",")):
+            found, rests[number] = with_apps(number, given)
+            scores += found
+    except (LateError, MissingError) as error:
+        say(f"bench failed: {error}")
+        return 1
+    print(table.flips(scores, Follower.name), table.rests(rests), sep="\n\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
