@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -164,6 +165,7 @@ class Load(Process):
         self.progress: dict[str, Any] = {"requests": 0, "lost": 0, "colour": ""}
         self.summary: dict[str, Any] = {}
         self.records: list[records.Record] = []
+        self.ended = False
         module = [sys.executable, "-m", "bgctl.demo.load", f"127.0.0.1:{port}", "--progress"]
         super().__init__([*module, "-o", self.out, *options], folder / f"{name}.log")
 
@@ -187,11 +189,15 @@ class Load(Process):
 
     def stop(self) -> None:
         """Stop asking, wait for what is under way, and read the records."""
+        if self.ended:
+            return
+        self.ended = True
         was_alive = self.alive()
         super().stop()
-        if was_alive and self.out.exists():
-            self.reader.join(self.stop_s)
-            self.records = records.read(self.out)
+        if not was_alive or not self.out.exists():  # never to be taken for a run without losses
+            raise LateError(f"the load client ended by itself. Its last words:\n{self.last_words()}")
+        self.reader.join(self.stop_s)
+        self.records = records.read(self.out)
 
     def lost(self) -> list[records.Record]:
         """The requests that got no whole answer."""
@@ -237,7 +243,11 @@ paths = [{path}]
         self.configuration, state = folder / "bgd.toml", folder / "state"
         state.mkdir(exist_ok=True)
         head = self.CONFIGURATION.format(
-            consul=consul.url, proxy=proxy, status=self.status, state=state, check=program("haproxy")
+            consul=consul.url,
+            proxy=proxy,
+            status=self.status,
+            state=state,
+            check=shlex.quote(program("haproxy")),
         )
         self.configuration.write_text(head + "".join(self.app(name, first=name == apps[0]) for name in apps))
         arguments = ["-m", "bgd", "run", "--config", str(self.configuration)]
