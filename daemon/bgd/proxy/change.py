@@ -1,0 +1,216 @@
+"""The proxy room's door: look, flip and sync, each ending in a value and never in an exception.
+
+Rules that live here: a flip by map never waits for a check or a reload, and one made beside a reload
+is proved again after it; what stands in the file is what runs; what is already right is not touched;
+what could not be proved is put back as it was. Flips that need a reload share one.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bgd.config import AppSettings, ProxySettings
+from bgd.core.events import ProxyLost, ProxySeen
+from bgd.core.model import Colour, Wanted
+from bgd.core.reasons import Because
+from bgd.ports import Failed, Post, Proved
+from bgd.proxy import haproxy
+from bgd.proxy.blocks import NO_SERVERS, Block
+from bgd.proxy.errors import WorldError
+from bgd.proxy.haproxy import HAProxy, Running
+from bgd.proxy.render import Renderer, backend, by_name
+from bgd.proxy.routes import frontends
+from bgd.proxy.structure import Structure, Watcher
+
+
+class Change:
+    """One HAProxy on this host: what it decides, and how that is changed."""
+
+    def __init__(
+        self, settings: ProxySettings, apps: Sequence[AppSettings], node: str, observer: Watcher, log: Any
+    ) -> None:
+        self._settings, self._node, self._observer, self._log = settings, node, observer, log
+        self._proxy = HAProxy(settings)
+        self._apps = {app.name: app for app in apps}
+        self._structure = Structure(settings, self._proxy, self._renderer(), observer, log)
+        self._structure.remember(
+            {app.name: Block(app, self._structure.servers_of_text(app.name)) for app in apps}
+        )
+        self._told = ""
+
+    def reconfigure(self, apps: Sequence[AppSettings]) -> None:
+        """Take new settings and read the templates anew; the next sync brings them into the proxy."""
+        self._apps = {app.name: app for app in apps}
+        self._structure.renderer = self._renderer()
+
+    def render(self, app: str | None = None) -> str:
+        """The text of bgd's part with every app (or one), with what servers are known. Raises WorldError."""
+        names = [app] if app else list(self._apps)
+        return self._structure.renderer.page({name: self._block(name, None) for name in names}).text
+
+    def check(self) -> list[str]:
+        """What is wrong with bgd's part when every app is in it, a sentence each."""
+        try:
+            failed = self._structure.judge({name: self._block(name, None) for name in self._apps})
+        except WorldError as error:
+            return [error.failed.detail]
+        details: dict[str, list[str]] = {}
+        for app, failure in failed.items():
+            details.setdefault(failure.detail, []).append(app)
+        return [f"app {', '.join(names)}: {detail}" for detail, names in details.items()]
+
+    def look(self, post: Post) -> None:
+        """Ask the running proxy what it decides; post ProxySeen or ProxyLost."""
+        asked_s = time.monotonic()
+        try:
+            self._structure.finish_removals()
+            running = self._proxy.running(None)
+        except OSError as error:
+            post(ProxyLost(asked_s, f"{self._settings.runtime_socket}: {error}"))
+            return
+        old_workers = self._proxy.old_workers()
+        self._observer.old_workers(old_workers)
+        post(ProxySeen(asked_s, self._decided(running), old_workers, running.version))
+
+    def flip(self, app: str, colour: Colour, wanted: Mapping[str, Wanted | None]) -> Proved | Failed:
+        """Make the proxy decide `colour` for `app`, prove it, else restore what was."""
+        started_s = time.monotonic()
+        try:
+            via = self._flip(app, colour, wanted.get(app))
+        except WorldError as error:
+            return error.failed
+        except OSError as error:
+            return Failed(Because.PROXY_LOST, str(error))
+        return Proved(via, round((time.monotonic() - started_s) * 1000, 3))
+
+    def sync(self, wanted: Mapping[str, Wanted | None]) -> Mapping[str, Failed]:
+        """Bring servers and structure in step with `wanted`; the apps that could not be, with why."""
+        for app, want in wanted.items():
+            if want is not None:
+                self._structure.healthy[app] = want.healthy
+        try:
+            return self._structure.settle(lambda good: self._targets(wanted, good))
+        except WorldError as error:
+            return dict.fromkeys(wanted, error.failed)
+        except OSError as error:
+            return dict.fromkeys(wanted, Failed(Because.PROXY_LOST, str(error)))
+
+    def _renderer(self) -> Renderer:
+        return Renderer(
+            self._settings.templates,
+            self._proxy.template,
+            folder=self._proxy.folder,
+            map_file=self._proxy.map_file,
+            node=self._node,
+        )
+
+    def _block(self, app: str, want: Wanted | None) -> Block:
+        good = self._structure.good.get(app)
+        servers = want.servers if want else good.servers if good else NO_SERVERS
+        return Block(self._apps[app], {colour: frozenset(servers.get(colour, ())) for colour in Colour})
+
+    def _targets(self, wanted: Mapping[str, Wanted | None], good: Mapping[str, Block]) -> dict[str, Block]:
+        """Only apps that the proxy has: a sync brings in none that nobody has flipped yet."""
+        return {
+            app: self._block(app, want) if app in self._apps else good[app]
+            for app, want in wanted.items()
+            if app in good
+        }
+
+    def _decided(self, running: Running) -> dict[str, Colour]:
+        """What the map in the serving worker says; nothing when its structure is not the file's."""
+        known = self._structure.is_ours(running.structure)
+        self._tell("" if known else f"HAProxy runs structure {running.structure}, not the file's")
+        if not known:
+            return {}
+        pairs = {(app, colour): backend(app, colour) for app in self._structure.good for colour in Colour}
+        return {app: colour for (app, colour), name in pairs.items() if running.decides.get(app) == name}
+
+    def _tell(self, what: str) -> None:
+        if what and what != self._told:
+            self._log.warning("proxy runs something else", detail=what)
+        self._told = what
+
+    # A flip
+
+    def _flip(self, app: str, colour: Colour, want: Wanted | None) -> str:
+        if want is not None:
+            self._structure.healthy[app] = want.healthy
+        if app in self._structure.good and self._by_map(app, colour, want):
+            return "runtime"
+        self._by_reload(app, colour, want)
+        return "reload"
+
+    def _by_map(self, app: str, colour: Colour, want: Wanted | None) -> bool:
+        """Flip in the running worker; False when it has another structure than the file."""
+        structure, name = self._structure, backend(app, colour)
+        beside, begun = structure.reloads.under_way, structure.reloads.begun
+        running = self._proxy.running(name)
+        if not structure.is_ours(running.structure) or self._must_resolve(want, colour, running, name):
+            return False
+        steps = self._steps(app, colour, want, running)
+        before = structure.set_colour(app, colour)
+        try:
+            if beside:
+                structure.write_map()
+            self._proxy.point(app, name, steps)
+            if not beside:
+                structure.write_map()
+            self._prove(app, colour, want)
+            self._prove_after_reload(app, colour, want, begun)
+        except (WorldError, OSError):
+            structure.put_back(app, before)
+            raise
+        return True
+
+    def _must_resolve(self, want: Wanted | None, colour: Colour, running: Running, name: str) -> bool:
+        """A host name that the worker does not have yet can only come with a reload."""
+        servers = want.servers.get(colour, ()) if want else ()
+        return any(by_name(server) and server.name not in running.servers.get(name, {}) for server in servers)
+
+    def _prove_after_reload(self, app: str, colour: Colour, want: Wanted | None, begun: int) -> None:
+        """A reload beside the flip may have read the map before it: what is shown after it counts."""
+        reloads = self._structure.reloads
+        while reloads.under_way or reloads.begun != begun:
+            begun = reloads.begun
+            reloads.wait_out(haproxy.RELOAD_DEADLINE_S + 2)
+            self._proxy.point(app, backend(app, colour))
+            self._prove(app, colour, want)
+
+    def _steps(self, app: str, colour: Colour, want: Wanted | None, running: Running) -> list[str]:
+        """What the colour's servers need before the first request comes to them."""
+        if want is None:
+            return []
+        name, servers = backend(app, colour), frozenset(want.servers.get(colour, ()))
+        now = running.servers.get(name, {})
+        missing = any(server.name not in now for server in servers)
+        written = (
+            self._structure.renderer.page({app: self._block(app, want)}).servers[name] if missing else {}
+        )
+        return [
+            *haproxy.server_steps(name, written, servers, now, want.healthy),
+            *haproxy.revivals(name, now, want.healthy),
+        ]
+
+    def _by_reload(self, app: str, colour: Colour, want: Wanted | None) -> None:
+        before = self._structure.admit(app, self._block(app, want), colour)
+        try:
+            self._prove(app, colour, want)
+        except (WorldError, OSError):
+            if before is None:
+                self._structure.expel(app)
+            else:
+                self._structure.put_back(app, before)
+            raise
+
+    def _prove(self, app: str, colour: Colour, want: Wanted | None) -> None:
+        good = self._structure.good
+        fronts = frontends([block.settings for block in good.values()], self._proxy.folder)
+        servers = {server.name for server in want.servers.get(colour, ())} if want else set()
+        self._proxy.prove(
+            good[app].settings,
+            colour,
+            [front for front in fronts if app in front.apps],
+            node=self._node,
+            answered=bool(want and servers & want.healthy),
+        )

@@ -1,0 +1,48 @@
+"""Files are replaced, never edited; a temporary name never ends in what the proxy would load."""
+
+import os
+from pathlib import Path
+
+
+def read(path: Path) -> str | None:
+    """What the file holds, or None when there is none."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def replace(path: Path, text: str) -> None:
+    """Put a whole new file in place, so that a crash leaves either the old or the new. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _settle(path.parent)
+
+
+def keep(path: Path, kept: Path) -> None:
+    """Keep what is in place now, byte for byte, under another name. Raises OSError."""
+    temporary = kept.with_name(f".{kept.name}.new")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except FileNotFoundError:  # the first file of all has no forerunner
+        return
+    temporary.replace(kept)
+    _settle(kept.parent)
+
+
+def _settle(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,380 @@
+"""What is HAProxy's own: its check, its map, its servers at runtime, its reload, and its proof.
+
+Rules that live here: which of a server's states bgd puts right; that the result of a reload is what
+the proxy itself shows, an exit code only a hint; what counts as proved for an http and a tcp app.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bgd.config import AppSettings, ProxySettings
+from bgd.core.model import Colour, Server
+from bgd.core.reasons import Because
+from bgd.proxy import files, proof, runtime
+from bgd.proxy.errors import WorldError
+from bgd.proxy.render import backend, by_name, reached
+from bgd.proxy.routes import Frontend
+from bgd.proxy.runtime import RunningServer
+
+MARKER = "proc.bgd_structure"
+TEMPLATE = "haproxy.cfg.j2"
+CHECK = "haproxy -c -f {main_file} -f {folder}"
+
+CHECK_DEADLINE_S = 30.0
+RELOAD_DEADLINE_S = 10.0
+PROOF_DEADLINE_S = 2.0
+STEP_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the worker that serves has: its structure, its map, its servers."""
+
+    structure: str | None
+    pid: str
+    version: str
+    decides: Mapping[str, str]
+    servers: Mapping[str, Mapping[str, RunningServer]]
+
+
+class HAProxy:
+    """One HAProxy, by its sockets and its program."""
+
+    template = TEMPLATE
+
+    def __init__(self, settings: ProxySettings) -> None:
+        self._settings = settings
+        self._runtime, self._master = settings.runtime_socket, settings.master_socket
+        self.folder = settings.file.parent.absolute()
+        self.map_file = self.folder / "colours.map"
+
+    # What runs
+
+    def running(self, backends: str | None = "") -> Running:
+        """Ask the serving worker; with one backend's servers, all (""), or none (None). Raises OSError."""
+        questions = [f"get var {MARKER}", "show info", f"show map {self.map_file}"]
+        if backends is not None:
+            questions.append(f"show servers state {backends}".strip())
+        marker, info, entries, *rest = self._ask(questions)
+        servers = runtime.servers(rest[0]) if rest else {}
+        return Running(
+            runtime.variable(marker),
+            runtime.info(info, "Pid"),
+            f"haproxy {runtime.info(info, 'Version')}",
+            runtime.entries(entries),
+            servers,
+        )
+
+    def old_workers(self) -> int | None:
+        """How many workers of earlier structures still finish what they have; None when not to be known."""
+        processes = runtime.processes(self._master)
+        return processes.old_workers if processes else None
+
+    def _ask(self, commands: list[str]) -> list[str]:
+        answers = runtime.ask(self._runtime, commands)
+        for answer in answers:
+            if answer.startswith("Permission denied"):
+                raise OSError(f"{self._runtime} is no socket of 'level admin'")
+        return answers
+
+    # What is changed at runtime
+
+    def point(self, app: str, name: str, first: Iterable[str] = ()) -> None:
+        """Make the serving worker decide for this backend, after these first steps. Raises OSError."""
+        steps = list(first)
+        answer = self._ask([*steps, f"set map {self.map_file} {app} {name}"])[-1]
+        if answer.startswith("entry not found"):
+            answer = self._ask([f"add map {self.map_file} {app} {name}"])[-1]
+        if answer:
+            raise OSError(f"{self._runtime}: {answer}")
+
+    def unpoint(self, app: str) -> None:
+        """Take the app out of the serving worker's map. Raises OSError."""
+        self._ask([f"del map {self.map_file} {app}"])
+
+    def carry_out(self, steps: list[str]) -> list[str]:
+        """Carry out server steps; those that HAProxy refused, with its words. Raises OSError."""
+        if not steps:
+            return []
+        refused = []
+        for step, answer in zip(steps, self._ask(steps), strict=True):
+            fine = not answer or answer.startswith(("New server registered", "Already exists"))
+            if step.startswith("add server") and not fine:
+                refused.append(f"{step}: {answer}")
+        return refused
+
+    def remove(self, servers: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Delete servers that are in maintenance; those that still have connections. Raises OSError."""
+        leaving = list(servers)
+        if not leaving:
+            return set()
+        answers = self._ask([f"del server {name}/{server}" for name, server in leaving])
+        return {
+            place
+            for place, answer in zip(leaving, answers, strict=True)
+            if not answer.startswith(("Server deleted", "No such"))
+        }
+
+    # The text
+
+    def check(self, text: str) -> str | None:
+        """HAProxy's own words against this text beside the host's file, or None when it is content."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="bgd-check-") as folder:
+                own_map = Path(folder) / self.map_file.name
+                own_map.write_text(files.read(self.map_file) or "")
+                candidate = text.replace(f"map({self.map_file})", f"map({own_map})")
+                (Path(folder) / self._settings.file.name).write_text(candidate)
+                return self._judge(folder, text)
+        except OSError as error:
+            raise WorldError(
+                Because.CHECK_FAILED, f"cannot write a copy to check: {error.strerror}"
+            ) from error
+
+    def _judge(self, folder: str, text: str) -> str | None:
+        command = self._check_command(folder)
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=CHECK_DEADLINE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"{command[0]} did not judge within {CHECK_DEADLINE_S:.0f} s"
+        except OSError as error:
+            return f"cannot run {command[0]}: {error.strerror}"
+        if done.returncode == 0:
+            return None
+        said = (done.stderr + done.stdout).replace(folder, str(self.folder))
+        return _words(said, self._settings.file.name, text) or f"{command[0]} ended with {done.returncode}"
+
+    def _check_command(self, folder: str) -> list[str]:
+        words = shlex.split(self._settings.check or CHECK)
+        found = shutil.which(words[0]) or shutil.which(words[0], path="/usr/sbin:/usr/local/sbin:/sbin")
+        places = {"{main_file}": str(self._settings.main_file), "{folder}": folder}
+        filled = [found or words[0]]
+        for word in words[1:]:
+            for name, place in places.items():
+                word = word.replace(name, place)
+            filled.append(word)
+        return filled
+
+    # The reload
+
+    def reload(self, structure: str, before: Running) -> None:
+        """Reload, and wait until a new worker serves this structure. Raises WorldError."""
+        processes = runtime.processes(self._master)
+        failed_before = processes.failed_reloads if processes else None
+        said = self._order_reload()
+        until_s = time.monotonic() + RELOAD_DEADLINE_S
+        while (now_s := time.monotonic()) < until_s:
+            if self._serves(structure, before.pid):
+                return
+            if "Success=0" in said or self._failed_since(failed_before, now_s, until_s):
+                raise WorldError(Because.RELOAD_FAILED, _reload_words(said))
+            time.sleep(STEP_S)
+        raise WorldError(Because.RELOAD_FAILED, self._silence(said))
+
+    def _serves(self, structure: str, old_pid: str) -> bool:
+        try:
+            now = self.running(None)
+        except OSError:
+            return False
+        return now.structure == structure and now.pid != old_pid
+
+    def _failed_since(self, failed_before: int | None, now_s: float, until_s: float) -> bool:
+        """The master counts reloads that failed; it may not be asked for an instant after each."""
+        if failed_before is None or until_s - now_s > RELOAD_DEADLINE_S - 0.1:
+            return False
+        processes = runtime.processes(self._master)
+        return processes is not None and processes.failed_reloads > failed_before
+
+    def _order_reload(self) -> str:
+        if self._settings.reload != "auto":
+            return _run(shlex.split(self._settings.reload))
+        try:
+            return runtime.order_reload(self._master)
+        except OSError:
+            return _run(["systemctl", "--no-ask-password", "reload", self._settings.unit])
+
+    def _silence(self, said: str) -> str:
+        try:
+            now = self.running(None)
+        except OSError as error:
+            return f"after the reload HAProxy does not answer: {error}. {said}".strip()
+        if now.structure is None:
+            cure = f"it needs '-f {self.folder}' on its command line"
+            return f"HAProxy does not load bgd's part: {cure}. {said}".strip()
+        return f"no new worker after {RELOAD_DEADLINE_S:.0f} s. {said}".strip()
+
+    # The proof
+
+    def prove(
+        self, app: AppSettings, colour: Colour, fronts: Iterable[Frontend], *, node: str, answered: bool
+    ) -> None:
+        """Show that each front decides for the colour and, if asked, that a server answers.
+
+        Raises WorldError.
+        """
+        until_s = time.monotonic() + PROOF_DEADLINE_S
+        for front in fronts:
+            attempt = self._prove_http if app.mode == "http" else self._prove_tcp
+            _until(until_s, partial(attempt, app, colour, front, node, answered))
+
+    def _prove_http(
+        self, app: AppSettings, colour: Colour, front: Frontend, node: str, answered: bool, left_s: float
+    ) -> str | None:
+        """One attempt; what was wrong with it, or None."""
+        (host, path), name = front.door(app), backend(app.name, colour)
+        decision = proof.ask(front.socket, host, path, decision_only=True, deadline_s=left_s)
+        if (decision.headers.get("bgd-decides"), decision.headers.get("bgd-node")) != (name, node):
+            return f"{front.name} decides for {_said(decision, 'bgd-decides')}, not for {name}"
+        if not answered:
+            return None
+        served = proof.ask(front.socket, host, path, decision_only=False, deadline_s=left_s)
+        if served.headers.get("bgd-served", "").split(" ")[0] != name:
+            said = _said(served, "bgd-served")
+            return f"GET {host}{path} through {front.name} was not answered by {name}: {said}"
+        return None
+
+    def _prove_tcp(
+        self, app: AppSettings, colour: Colour, front: Frontend, node: str, answered: bool, left_s: float
+    ) -> str | None:
+        name, question = backend(app.name, colour), f"get var proc.{reached(app.name, colour)}"
+        entries, before = self._ask([f"show map {self.map_file}", question])
+        if (decides := runtime.entries(entries).get(app.name)) != name:
+            return f"the map decides for {decides}, not for {name}"
+        if not answered:
+            return None
+        with proof.knock(front.socket, left_s):
+            until_s = time.monotonic() + min(left_s, 0.5)
+            while time.monotonic() < until_s:
+                if self._ask([question])[0] != before:
+                    return None
+                time.sleep(STEP_S / 5)
+        return f"no connection through {front.name} reached a server of {name}"
+
+
+def server_steps(
+    name: str,
+    written: Mapping[str, str],
+    wanted: Iterable[Server],
+    running: Mapping[str, RunningServer],
+    healthy: frozenset[str],
+) -> list[str]:
+    """What brings a running backend's servers to what is wanted; removal is not part of it.
+
+    A new server counts as up for its first checks: one that is not healthy by own probes is put
+    down first, while another is there to serve.
+    """
+    steps: list[str] = []
+    others_serve = any(server.name in healthy for server in wanted)
+    for server in sorted(wanted):
+        place, now = f"{name}/{server.name}", running.get(server.name)
+        if now is None and not by_name(server):
+            steps += _joins(
+                place, written[server.name], server.weight, others_serve and server.name not in healthy
+            )
+        if now is None:
+            continue
+        if now.taken_out:
+            steps += [f"enable health {place}", f"set server {place} state ready"]
+        if now.weight != server.weight:
+            steps.append(f"set server {place} weight {server.weight}")
+    return steps
+
+
+def revivals(name: str, running: Mapping[str, RunningServer], healthy: frozenset[str]) -> list[str]:
+    """Servers that are healthy by own probes but that HAProxy's checks have not seen rise yet."""
+    return [
+        f"set server {name}/{server} health up"
+        for server in running
+        if server in healthy and running[server].down
+    ]
+
+
+def suppressions(name: str, wanted: Iterable[Server], healthy: frozenset[str]) -> list[str]:
+    """After a reload every server counts as up: those that are not healthy are put down at once."""
+    names = [server.name for server in wanted]
+    if not any(each in healthy for each in names):
+        return []
+    return [f"set server {name}/{each} health down" for each in sorted(names) if each not in healthy]
+
+
+def _joins(place: str, written: str, weight: int, suspect: bool) -> list[str]:
+    steps = [f"add server {place} {written}", f"enable health {place}"]
+    if not suspect:
+        return [*steps, f"set server {place} state ready"]
+    return [
+        *steps,
+        f"set server {place} weight 0",
+        f"set server {place} state ready",
+        f"set server {place} health down",
+        f"set server {place} weight {weight}",
+    ]
+
+
+def _until(until_s: float, attempt: Callable[[float], str | None]) -> None:
+    """Try until it is proved or the time is over. Raises WorldError."""
+    wrong = "no time left"
+    while (left_s := until_s - time.monotonic()) > 0:
+        try:
+            found = attempt(left_s)
+        except OSError as error:
+            found = f"bgd's own listener does not answer: {error}"
+        if found is None:
+            return
+        wrong = found
+        time.sleep(min(STEP_S, max(0.0, until_s - time.monotonic())))
+    raise WorldError(Because.NOT_PROVED, wrong)
+
+
+def _said(answer: proof.Answer, field: str) -> str:
+    return answer.headers.get(field) or answer.status or "nothing"
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=CHECK_DEADLINE_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"{command[0]} did not end within {CHECK_DEADLINE_S:.0f} s"
+    except OSError as error:
+        return f"cannot run {command[0]}: {error.strerror}"
+    said = (done.stderr or done.stdout).strip()
+    return f"{shlex.join(command)} ended with {done.returncode}: {said}" if done.returncode else ""
+
+
+def _reload_words(said: str) -> str:
+    alerts = [line for line in said.splitlines() if "[ALERT]" in line]
+    told = "; ".join(re.sub(r"^\[ALERT\]\s*\(\d+\) : ", "", line) for line in alerts)
+    return told or "HAProxy refused the reload; its log says why" + (f". {said}" if said else "")
+
+
+def _words(said: str, file_name: str, text: str) -> str:
+    """The alerts of a check without their ceremony, with the line that each is about."""
+    words = []
+    for line in said.splitlines():
+        alert = re.match(r"\[ALERT\]\s*\(\d+\) : (?:config : )?(.*)", line)
+        if not alert or re.search(r"(Fatal errors|Error\(s\)) found", alert[1]):
+            continue
+        words.append(alert[1] + _line_meant(alert[1], file_name, text))
+    return "; ".join(words[:3])
+
+
+def _line_meant(alert: str, file_name: str, text: str) -> str:
+    place = re.search(rf"{re.escape(file_name)}:(\d+)\]", alert)
+    lines = text.splitlines()
+    return f" ({lines[int(place[1]) - 1].strip()})" if place and int(place[1]) <= len(lines) else ""

@@ -1,0 +1,83 @@
+"""Which blocks may stand in the file: all that the proxy accepts, and of the others their last good.
+
+Rules that live here: one app's bad block never holds up another's; an app whose new settings are
+refused keeps its old ones with its new servers; what fails without any change is nobody's fault.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bgd.core.reasons import Because
+from bgd.ports import Failed
+from bgd.proxy.blocks import Block, Blocks
+from bgd.proxy.render import Page
+from bgd.proxy.routes import frontends
+
+Check = Callable[[str], str | None]
+Render = Callable[[Blocks], Page]
+
+
+@dataclass(frozen=True, slots=True)
+class Vetted:
+    """A page, the blocks it is made from, and the apps that are not in it as they were wanted.
+
+    `fit` is False when even the last good blocks do not pass: then nothing may be written.
+    """
+
+    page: Page
+    blocks: Blocks
+    failed: Mapping[str, Failed] = field(default_factory=dict)
+    fit: bool = True
+
+
+def vet(targets: Blocks, good: Blocks, *, render: Render, check: Check, standing: str | None) -> Vetted:
+    """Find what of the targets may stand. What stands in the file already has passed before."""
+    page = render(targets)
+    if page.text == standing:
+        return Vetted(page, targets)
+    words = check(page.text)
+    return Vetted(page, targets) if words is None else _sift(targets, good, words, render, check)
+
+
+def _sift(targets: Blocks, good: Blocks, words: str, render: Render, check: Check) -> Vetted:
+    accepted = {app: good[app] for app in targets if app in good}
+    changed = [app for app in targets if targets[app] != good.get(app)]
+    base_words = check(render(accepted).text) if changed else words
+    if base_words is not None:
+        failed = {app: Failed(Because.CHECK_FAILED, base_words) for app in targets}
+        return Vetted(render(targets), targets, failed, fit=False)
+    failed = {}
+    for app in changed:
+        for candidate in _candidates(targets[app], good.get(app)):
+            refused = check(render({**accepted, app: candidate}).text)
+            if refused is None:
+                accepted[app] = candidate
+                break
+            failed.setdefault(app, Failed(Because.CHECK_FAILED, refused))
+    return Vetted(render(accepted), accepted, failed)
+
+
+def _candidates(target: Block, good: Block | None) -> Iterator[Block]:
+    yield target
+    if good and good.settings != target.settings and good.servers != target.servers:
+        yield target.with_settings(good.settings)
+
+
+SOCKET_PATH_MAX = 107  # what the kernel takes for a unix socket
+
+
+def faults(targets: Blocks, folder: Path) -> dict[str, Failed]:
+    """What the proxy would accept but what cannot work with bgd, with the cure."""
+    found: dict[str, Failed] = {}
+    for app, block in targets.items():
+        for line in block.settings.lines:
+            if block.settings.mode == "http" and line.split()[:1] == ["redirect"]:
+                found[app] = Failed(Because.CHECK_FAILED, f"line {line!r}: write it as 'http-request {line}'")
+    for front in frontends([block.settings for block in targets.values()], folder):
+        if len(str(front.socket).encode()) > SOCKET_PATH_MAX:
+            detail = (
+                f"{front.socket} is longer than {SOCKET_PATH_MAX} bytes: give proxy.file a shorter folder"
+            )
+            found |= dict.fromkeys(front.apps, Failed(Because.CHECK_FAILED, detail))
+    return found

@@ -1,0 +1,276 @@
+"""A real HAProxy as a supervisor runs it: master and workers, the host's own file, bgd's folder beside it.
+
+Also origins that say their name, and clients that count every request that fails.
+"""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from bgd.config import ProxySettings
+from bgd.core.model import Server
+from tests.integration.parts import haproxy
+
+MAIN_FILE = """\
+global
+    stats socket {runtime} mode 600 level admin
+{global_lines}
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 30s
+    timeout server 30s
+
+{sections}
+"""
+
+
+def until(true: Callable[[], Any], what: str, deadline_s: float = 10.0) -> Any:
+    """Poll until something is true, and give it; a failed test when it never is."""
+    end_s = time.monotonic() + deadline_s
+    while time.monotonic() < end_s:
+        if found := true():
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"not within {deadline_s} s: {what}")
+
+
+def free_port() -> int:
+    """A port that nobody has, on loopback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+class HaproxyServer:
+    """One HAProxy with bgd's folder on its command line; dies with the test."""
+
+    def __init__(self, folder: Path, *, sections: str = "", global_lines: str = "") -> None:
+        self.root = folder
+        self.folder = folder / "bgd"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.main_file = folder / "haproxy.cfg"
+        self.runtime_socket = folder / "admin.sock"
+        self.master_socket = folder / "master.sock"
+        self.log_file = folder / "haproxy.log"
+        self.loads_folder = True
+        self._process: subprocess.Popen[bytes] | None = None
+        self.write_main(sections=sections, global_lines=global_lines)
+
+    def write_main(self, *, sections: str = "", global_lines: str = "") -> None:
+        """The host's own file."""
+        text = MAIN_FILE.format(runtime=self.runtime_socket, sections=sections, global_lines=global_lines)
+        self.main_file.write_text(text)
+
+    def settings(self, **changes: Any) -> ProxySettings:
+        """bgd's settings for this HAProxy."""
+        known: dict[str, Any] = {
+            "main_file": self.main_file,
+            "file": self.folder / "bgd.cfg",
+            "templates": self.root / "templates",
+            "check": f"{haproxy()} -c -f {{main_file}} -f {{folder}}",
+            "runtime_socket": self.runtime_socket,
+            "master_socket": self.master_socket,
+        }
+        return ProxySettings(**{**known, **changes})
+
+    def port(self) -> int:
+        return free_port()
+
+    def start(self) -> None:
+        """Start it, and return when it answers on its runtime socket."""
+        folder = ["-f", str(self.folder)] if self.loads_folder else []
+        command = [haproxy(), "-W", "-db", "-S", str(self.master_socket), "-f", str(self.main_file), *folder]
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        until(self._answers, "HAProxy answers")
+
+    def kill(self) -> None:
+        """kill -9 of the master and all its workers."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        until(lambda: not group_lives(process.pid), "HAProxy is gone")
+
+    def restart(self) -> None:
+        """What a supervisor does when it has died."""
+        self.kill()
+        self.start()
+
+    def ask(self, command: str) -> str:
+        """One command on the runtime socket."""
+        with socket.socket(socket.AF_UNIX) as worker:
+            worker.settimeout(2)
+            worker.connect(str(self.runtime_socket))
+            worker.sendall(f"{command}\n".encode())
+            said = b""
+            while chunk := worker.recv(1 << 16):
+                said += chunk
+        return said.decode()
+
+    def pid(self) -> int:
+        """The worker that serves."""
+        return int(self.info("Pid"))
+
+    def info(self, field: str) -> str:
+        rows = dict(row.split(": ", 1) for row in self.ask("show info").splitlines() if ": " in row)
+        return rows[field]
+
+    def map(self) -> dict[str, str]:
+        """What the serving worker decides by."""
+        rows = [row.split() for row in self.ask(f"show map {self.folder / 'colours.map'}").splitlines()]
+        return {row[1]: row[2] for row in rows if len(row) == 3 and row[0].startswith("0x")}
+
+    def servers(self) -> dict[str, set[tuple[str, int]]]:
+        """Backend → (server, weight), without those in maintenance."""
+        found: dict[str, set[tuple[str, int]]] = {}
+        for line in self.ask("show servers state").splitlines()[2:]:
+            row = line.split()
+            if len(row) > 7 and not int(row[6]) & 1:
+                found.setdefault(row[1], set()).add((row[3], int(row[7])))
+        return found
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log_file.read_text()
+        try:
+            return "Pid:" in self.ask("show info")
+        except OSError:
+            return False
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def running_haproxy(**main: str) -> Iterator[HaproxyServer]:
+    """A started HAProxy in a folder short enough for unix sockets."""
+    with tempfile.TemporaryDirectory(prefix="bgd-") as folder:
+        server = HaproxyServer(Path(folder), **main)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+class Origin:
+    """An HTTP backend that answers with its name and the path it was asked for."""
+
+    def __init__(self, name: str, *, address: str = "127.0.0.1", delay_s: float = 0.0) -> None:
+        self.name, self.address = name, address
+        self.delay_s = delay_s
+        self.healthy = True
+        origin = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet
+
+            def do_GET(self) -> None:
+                if origin.delay_s and "bgd" not in self.headers.get("User-Agent", ""):
+                    time.sleep(origin.delay_s)
+                body = f"{origin.name} {self.path}".encode()
+                self.send_response(200 if origin.healthy else 500)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        class Listener(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            request_queue_size = 512
+            daemon_threads = True
+
+            def handle_error(self, *_: Any) -> None:
+                return
+
+        self._server = Listener((address, 0), Handler)
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def server(self) -> Server:
+        return Server(self.address, self.port)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def get(port: int, path: str = "/", host: str = "any.example") -> str:
+    """The body of one answer on a new connection, or its status when it is not 200."""
+    front = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        front.request("GET", path, headers={"Host": host})
+        answer = front.getresponse()
+        body = answer.read().decode()
+        return body if answer.status == 200 else str(answer.status)
+    finally:
+        front.close()
+
+
+class Load:
+    """Clients on kept-alive connections that never try twice; every failure is one."""
+
+    def __init__(self, port: int, clients: int = 4) -> None:
+        self.answers: Counter[str] = Counter()
+        self.lost: list[str] = []
+        self._port = port
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._client, daemon=True) for _ in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _client(self) -> None:
+        front: http.client.HTTPConnection | None = None
+        while not self._over.is_set():
+            front = front or http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            try:
+                front.request("GET", "/")
+                answer = front.getresponse()
+                body = answer.read().decode()
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(repr(error))
+                front.close()
+                front = None
+                continue
+            if answer.status == 200:
+                self.answers[body.split()[0]] += 1
+            else:
+                self.lost.append(str(answer.status))
+            if answer.will_close:
+                front.close()
+                front = None
