@@ -1,0 +1,238 @@
+"""The only importer of python-consul2: calls to Consul, and its answers as values.
+
+Rules that live here: how long each call may take; that a key is refused which Consul would take for
+another one; that an index is a number. How failures are told is in `transport`, how to reach Consul in
+`access`, how to wait for changes in `follow`.
+"""
+
+import binascii
+import json
+import os
+import threading
+import urllib.parse
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import consul.base
+
+from bgd.config import ConsulSettings
+from bgd.store.access import access
+from bgd.store.faults import BadSetting, Fault, StoreFault
+from bgd.store.keys import Keys
+from bgd.store.ops import Op
+from bgd.store.transport import READ_S, Transport
+
+__all__ = ["BadSetting", "Client", "Entry", "Fault", "StoreFault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key as Consul tells it; decoded when asked, since most of a tree has not changed."""
+
+    told: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        return str(self.told["Key"])
+
+    @property
+    def value(self) -> bytes:
+        """The bytes of the value; a key without one (the UI makes such) holds none."""
+        return binascii.a2b_base64(self.told["Value"] or "")
+
+    @property
+    def modify_index(self) -> int:
+        return int(self.told["ModifyIndex"])
+
+    @property
+    def flags(self) -> int:
+        return int(self.told["Flags"])
+
+    @property
+    def session(self) -> str:
+        """The session that holds it, or empty."""
+        return str(self.told.get("Session", ""))
+
+
+class Client:
+    """Calls to one Consul, from any number of threads. All of them raise StoreFault."""
+
+    def __init__(self, settings: ConsulSettings, environ: Mapping[str, str]) -> None:
+        self.keys = Keys(settings.prefix)
+        self._transport = Transport(access(settings, environ))
+        self._http = _Http(self._transport, settings.datacenter)
+        self._library = _Library(self._http)
+
+    # -- keys -----------------------------------------------------------------------------------
+
+    def read(self, key: str, *, consistent: bool = False) -> Entry | None:
+        """One key, or None."""
+        return self.look(key, consistent=consistent)[1]
+
+    def look(self, key: str, *, consistent: bool = False) -> tuple[int, Entry | None]:
+        """One key, and the store's index at that moment: of a key that is missing, that of all keys."""
+        index, entries = self._http.get(_entries, f"/v1/kv/{_safe(key)}", _flags(consistent))
+        return index, entries[0] if entries else None
+
+    def read_tree(
+        self, prefix: str, *, index: int = 0, wait_s: float = 0.0, consistent: bool = False
+    ) -> tuple[int, list[Entry]]:
+        """All keys below a prefix; with an index, when that has changed or `wait_s` are over."""
+        params = [("recurse", "1"), *_waiting(index, wait_s), *_flags(consistent)]
+        found: tuple[int, list[Entry]] = self._http.get(_entries, f"/v1/kv/{_safe(prefix)}", params)
+        return found
+
+    def transact(self, ops: Sequence[Op]) -> int:
+        """All of the operations or none; the ModifyIndex of what was set, 0 when nothing was."""
+        for op in ops:
+            _safe(op.key)
+        results = self._library.txn.put([op.told() for op in ops])["Results"] or ()
+        return max((int(result["KV"]["ModifyIndex"]) for result in results), default=0)
+
+    # -- services, sessions, the agent ------------------------------------------------------------
+
+    def health(
+        self, service: str, *, index: int = 0, wait_s: float = 0.0
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Every instance of a service with its checks."""
+        wait = {"index": index, "wait": f"{wait_s:g}s"} if index else {}
+        told, instances = self._library.health.service(service, **wait)
+        return int(told), instances or []
+
+    def agent(self) -> tuple[str, str]:
+        """The agent's node name and version."""
+        told = self._library.agent.self()
+        if not isinstance(told, dict):
+            raise StoreFault(Fault.LOST, "GET /v1/agent/self: an answer that is not Consul's")
+        return str(told["Config"]["NodeName"]), str(told["Config"]["Version"])
+
+    def create_session(self, name: str, *, ttl_s: int) -> str:
+        """A session bound to no check, whose keys are deleted with it."""
+        return str(
+            self._library.session.create(name=name, ttl=ttl_s, behavior="delete", lock_delay=0, checks=[])
+        )
+
+    def renew_session(self, session: str) -> bool:
+        """Whether the session still lives, for another while."""
+        try:
+            self._library.session.renew(session)
+        except consul.base.NotFound:
+            return False
+        return True
+
+    def destroy_session(self, session: str) -> None:
+        """End a session; what it held is gone with it."""
+        self._library.session.destroy(session)
+
+    def close(self) -> None:
+        """End every call that is under way within milliseconds; further calls fail."""
+        self._transport.close()
+
+
+class _Http(consul.base.HTTPClient):  # type: ignore[misc]
+    """The library's calls, over our own transport."""
+
+    def __init__(self, transport: Transport, datacenter: str) -> None:
+        self._transport = transport
+        self._always = [("dc", datacenter)] if datacenter else []
+
+    def get(self, callback: Callable[[Any], Any], path: str, params: Any = None, **_: Any) -> Any:
+        return self._call("GET", callback, path, params)
+
+    def put(
+        self, callback: Callable[[Any], Any], path: str, params: Any = None, data: Any = "", **_: Any
+    ) -> Any:
+        return self._call("PUT", callback, path, params, data)
+
+    def post(
+        self, callback: Callable[[Any], Any], path: str, params: Any = None, data: Any = "", **_: Any
+    ) -> Any:
+        return self._call("POST", callback, path, params, data)
+
+    def delete(
+        self, callback: Callable[[Any], Any], path: str, params: Any = None, data: Any = "", **_: Any
+    ) -> Any:
+        return self._call("DELETE", callback, path, params, data)
+
+    def _call(
+        self, method: str, callback: Callable[[Any], Any], path: str, params: Any, data: str | None = None
+    ) -> Any:
+        pairs = [*(params or ()), *self._always]
+        query = "?" + urllib.parse.urlencode(pairs) if pairs else ""
+        body = data.encode() if data is not None else None
+        url = urllib.parse.quote(path, safe="/:") + query
+        answer = self._transport.call(method, url, body, read_s=_read_s(pairs))
+        told = consul.base.Response(answer.status, answer.headers, answer.body, answer.body)
+        try:
+            return callback(told)
+        except (ValueError, TypeError, KeyError) as error:
+            detail = f"{method} {path}: an answer that is not Consul's: {answer.body[:80]!r}"
+            raise StoreFault(Fault.LOST if method == "GET" else Fault.UNKNOWN, detail) from error
+
+
+class _Library(consul.base.Consul):  # type: ignore[misc]
+    """python-consul2 without its own reading of the environment, which would win over ours."""
+
+    def __init__(self, http: _Http) -> None:
+        self._given = http
+        with _quiet_construction():
+            super().__init__()
+        self.token = self.dc = None  # both are the transport's business
+
+    def http_connect(self, *_: Any, **__: Any) -> _Http:
+        return self._given
+
+
+_constructing = threading.Lock()
+
+
+@contextmanager
+def _quiet_construction() -> Iterator[None]:
+    """The library warns about itself, and fails on a variable that it cannot read."""
+    names = [name for name in os.environ if name.startswith("CONSUL_")]
+    with _constructing, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        hidden = {name: os.environ.pop(name) for name in names}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
+
+
+def _entries(answer: Any) -> tuple[int, list[Entry]]:
+    entries = [] if answer.code == 404 else [Entry(told) for told in json.loads(answer.body)]
+    return _index(answer.headers.get("X-Consul-Index")), entries
+
+
+def _index(text: str | None) -> int:
+    """An index as a number: as text, 9 would come after 10. Every answer of Consul's has one."""
+    if text is None:
+        raise ValueError("no index")
+    return int(text)
+
+
+def _waiting(index: int, wait_s: float) -> list[tuple[str, str]]:
+    return [("index", str(index)), ("wait", f"{wait_s:g}s")] if index else []
+
+
+def _flags(consistent: bool) -> list[tuple[str, str]]:
+    return [("consistent", "1")] if consistent else []
+
+
+def _read_s(pairs: Sequence[tuple[str, Any]]) -> float:
+    """How long an answer may take: a server adds up to a sixteenth to the wait that is asked for."""
+    wait = dict(pairs).get("wait")
+    return float(wait.removesuffix("s")) * 17 / 16 + 5 if wait else READ_S
+
+
+def _safe(key: str) -> str:
+    """A key that Consul takes as it is written; `//` would lose the value, `..` write another key."""
+    words = key.removesuffix("/").split("/")
+    if any(word in ("", ".", "..") for word in words) or not key.isprintable():
+        raise StoreFault(
+            Fault.REFUSED, f"{key!r} is no key: it has an empty word, a dot or a control character"
+        )
+    return key

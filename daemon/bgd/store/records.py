@@ -1,0 +1,148 @@
+"""Orders, reports and events ↔ JSON with its schema, and the live value ↔ a colour.
+
+Rules that live here: fields that are not known are ignored; a word that is not known is *unknown*, never
+a vote; an order counts only for the live key that was written with it. Nothing that can be read here
+raises: what makes no sense is None, or a bad key.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bgd.core.model import Colour, Desired, KeyBad, Member, Order, OrderKind, Serving
+
+SCHEMA = 1
+_SHOWN = 60
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """A record as it is written."""
+    return json.dumps({"schema": SCHEMA, **record}, separators=(",", ":"), ensure_ascii=False).encode(
+        errors="replace"
+    )
+
+
+def decode(value: bytes) -> dict[str, Any] | None:
+    """A record of a schema that we know."""
+    try:
+        record = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+
+
+# -- the wish -------------------------------------------------------------------------------------
+
+
+def live_in(value: bytes, generation: int, order: Order | None) -> Desired | KeyBad:
+    """What a live key says. `order` is what was written in the same transaction, if anything was."""
+    try:
+        colour = Colour(value.decode().strip().lower())
+    except ValueError:
+        return KeyBad(shown(value), generation)
+    return Desired(colour, generation, order if order and order.colour is colour else None)
+
+
+def shown(value: bytes) -> str:
+    """A value as people may see it: on one line, cut, nothing in it that a terminal would obey."""
+    text = value[: 4 * _SHOWN].decode(errors="backslashreplace")
+    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return plain if len(plain) <= _SHOWN else plain[: _SHOWN - 1] + "…"
+
+
+def order_out(order: Order) -> bytes:
+    """An order as it is written."""
+    return encode(asdict(order))
+
+
+def order_in(value: bytes) -> Order | None:
+    """An order that was read; None when it says nothing that we understand."""
+    told = decode(value)
+    if told is None:
+        return None
+    try:
+        return Order(
+            kind=OrderKind(told["kind"]),
+            colour=Colour(told["colour"]),
+            release=_text(told, "release") or None,
+            by=_text(told, "by") or "unknown",
+            reason=_text(told, "reason"),
+            force=told.get("force") is True,
+            prepared=tuple(node for node in _list(told, "prepared") if isinstance(node, str)),
+            after=_number(told, "after"),
+            at=_text(told, "at"),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+# -- members --------------------------------------------------------------------------------------
+
+
+def gone_out(by: str, at: str) -> bytes:
+    """The stone that stands for a membership that has ended."""
+    return encode({"gone": True, "by": by, "at": at})
+
+
+def is_gone(report: Mapping[str, Any]) -> bool:
+    """Whether a report says that its node is no member any more."""
+    return report.get("gone") is True
+
+
+def member_in(node: str, report: Mapping[str, Any], *, alive: bool) -> Member:
+    """A member's word about an app, as far as it is understood."""
+    serving = _part(report, "serving")
+    return Member(
+        node=node,
+        alive=alive,
+        desired=_desired(_part(report, "desired")),
+        serving=_serving(serving),
+        proved=serving.get("proved") is True,
+        because=_text(report, "because"),
+    )
+
+
+def _desired(told: Mapping[str, Any]) -> Desired | None:
+    colour, generation = _colour(told), _number(told, "generation")
+    return Desired(colour, generation) if colour and generation else None
+
+
+def _serving(told: Mapping[str, Any]) -> Serving | None:
+    colour = _colour(told)
+    if colour is None:
+        return None
+    return Serving(
+        colour,
+        _number(told, "generation"),
+        release=_text(told, "release") or None,
+        since_at=_text(told, "since"),
+        via=_text(told, "via"),
+    )
+
+
+def _colour(told: Mapping[str, Any]) -> Colour | None:
+    try:
+        return Colour(_text(told, "colour"))
+    except ValueError:
+        return None
+
+
+def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = whole.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(whole: Mapping[str, Any], name: str) -> str:
+    value = whole.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(whole: Mapping[str, Any], name: str) -> int:
+    value = whole.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _list(whole: Mapping[str, Any], name: str) -> list[Any]:
+    value = whole.get(name)
+    return value if isinstance(value, list) else []
