@@ -9,6 +9,7 @@ how many requests were made and lost. Afterwards `records` holds one record per 
 without a whole answer, and `last(colour)` when a colour last answered, in `time.monotonic_ns()`.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -50,4 +51,12 @@ class Load(parts.Load):
         }
         options = [f"{option}={number}" for option, number in numbers.items()]
         where = folder or Path(tempfile.mkdtemp(prefix="load-"))
+        self.own_folder = None if folder else where
         super().__init__(where, port, *options, f"--path={path}", f"--host={host}", name=name)
+
+    def stop(self) -> None:
+        try:
+            super().stop()
+        finally:
+            if self.own_folder:
+                shutil.rmtree(self.own_folder, ignore_errors=True)
