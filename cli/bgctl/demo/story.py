@@ -96,6 +96,8 @@ class Stage:
         )
         if ended.returncode != 0:
             raise LateError(f"bgctl ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+        for line in ended.stdout.splitlines():
+            self.teller.tell(f"  {line}")
 
     def answers(self, colour: str) -> bool:
         """Whether the shop's front door is answered by that colour."""
