@@ -85,6 +85,11 @@ class Client:
         found: tuple[int, list[Entry]] = self._http.get(_entries, f"/v1/kv/{_safe(prefix)}", params)
         return found
 
+    def names(self, prefix: str) -> list[str]:
+        """The names of all keys below a prefix."""
+        found: tuple[int, list[str]] = self._http.get(_names, f"/v1/kv/{_safe(prefix)}", [("keys", "1")])
+        return found[1]
+
     def transact(self, ops: Sequence[Op]) -> int:
         """All of the operations or none; the ModifyIndex of what was set, 0 when nothing was."""
         for op in ops:
@@ -205,6 +210,11 @@ def _quiet_construction() -> Iterator[None]:
 def _entries(answer: Any) -> tuple[int, list[Entry]]:
     entries = [] if answer.code == 404 else [Entry(told) for told in json.loads(answer.body)]
     return _index(answer.headers.get("X-Consul-Index")), entries
+
+
+def _names(answer: Any) -> tuple[int, list[str]]:
+    names = [] if answer.code == 404 else [str(name) for name in json.loads(answer.body)]
+    return _index(answer.headers.get("X-Consul-Index")), names
 
 
 def _index(text: str | None) -> int:

@@ -60,17 +60,22 @@ class Keys:
         """The tree of daemons that live."""
         return f"{self.prefix}/alive/"
 
+    def wishes(self, app: str) -> str:
+        """The tree of one app's wish."""
+        assert is_app(app), app
+        return f"{self.apps}{app}/"
+
     def live(self, app: str) -> str:
-        return f"{self._app(app)}live"
+        return f"{self.wishes(app)}live"
 
     def order(self, app: str) -> str:
-        return f"{self._app(app)}order"
+        return f"{self.wishes(app)}order"
 
     def prepare(self, app: str) -> str:
-        return f"{self._app(app)}prepare"
+        return f"{self.wishes(app)}prepare"
 
     def rejected(self, app: str, release: str) -> str:
-        return f"{self._app(app)}rejected/{release_word(release)}"
+        return f"{self.wishes(app)}rejected/{release_word(release)}"
 
     def members(self, app: str) -> str:
         """The tree of an app's reports."""
@@ -92,10 +97,6 @@ class Keys:
 
     def event(self, app: str, generation: int) -> str:
         return f"{self.history(app)}{generation}"
-
-    def _app(self, app: str) -> str:
-        assert is_app(app), app
-        return f"{self.apps}{app}/"
 
     # -- parsing: None for what is not ours --------------------------------------------------------
 

@@ -205,12 +205,12 @@ def _said(answer: Answer) -> str:
 
 def _cause(error: Exception) -> str:
     match error:
-        case ConnectTimeoutError():
-            return f"no connection within {CONNECT_S:g} s"
         case ReadTimeoutError():
             return "no answer in time"
         case NewConnectionError():
             return str(error).rpartition(": ")[2]
+        case ConnectTimeoutError():
+            return f"no connection within {CONNECT_S:g} s"
         case ProtocolError():
             return "the connection was cut"
     return str(error)[:200]
