@@ -1,0 +1,210 @@
+"""One invocation of bgctl: where Consul is, which app is meant, and all that is asked of Consul.
+
+Rules that live here: Consul is asked only when a command needs it; a fault of it becomes an ending with
+its reason and cure; an app that does not exist is named together with the nearest one that does.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bgctl.ending import Ended, Exit, misused, refused
+from bgctl.nearest import nearest
+from bgctl.standing import App, author, named
+from bgctl.told import Member
+from bgd.core.model import Colour, Desired
+from bgd.core.reasons import Because
+
+if TYPE_CHECKING:
+    from bgd.store.client import Client, StoreFault
+    from bgd.store.views import AppView
+
+
+@dataclass
+class Call:
+    """What the global options say, and the one connection to Consul."""
+
+    consul_addr: str = ""
+    token_file: str = ""
+    prefix: str = ""
+    output: str = "table"
+
+    @property
+    def json(self) -> bool:
+        return self.output == "json"
+
+    # -- which app --------------------------------------------------------------------------------
+
+    def app_name(self, named: str | None) -> str:
+        """The app that is meant: named, or the only one that there is."""
+        if named:
+            return _app_word(named)
+        known = self._known()
+        if len(known) == 1:
+            return known[0]
+        if not known:
+            raise misused(self.no_apps)
+        raise misused(f"which app? There are {', '.join(known)}", "--app APP, or BGCTL_APP")
+
+    def existing_app(self, name: str) -> App:
+        """An app as it stands now, if it exists."""
+        with self._faults():
+            from bgd.store import views
+
+            app = _app(views.app_view(self._client, _app_word(name)))
+        if not app.exists:
+            raise misused(
+                f"no app {name} below {self._prefix}/{nearest(name, self._known())}",
+                f"bgctl init {name} --live blue makes it",
+            )
+        return app
+
+    def apps(self) -> list[App]:
+        """All apps as they stand now."""
+        return [self.existing_app(name) for name in self._known()]
+
+    @property
+    def no_apps(self) -> str:
+        """What to say where there is nothing."""
+        return (
+            f"there is no app below {self._prefix}/ (or the token may not read it); "
+            "bgctl init APP --live blue makes one"
+        )
+
+    def follow(self, name: str, deadline_s: float) -> Iterator[App]:
+        """An app as it stands now, and each time that has changed, until the deadline."""
+        with self._faults():
+            from bgd.store import views
+
+            for view in views.follow_app(self._client, name, deadline_s - time.monotonic()):
+                yield _app(view)
+
+    # -- what is asked and written ------------------------------------------------------------------
+
+    def write_live(self, app: App, colour: Colour, *, reason: str, force: bool) -> Desired:
+        """Wish a colour over what was seen; its generation. Somebody faster is `superseded`."""
+        with self._faults():
+            from bgd.store import writes
+
+            outcome = writes.set_live(
+                self._client,
+                app.name,
+                colour,
+                by=author_here(),
+                reason=reason,
+                force=force,
+                release=app.release(colour),
+                after=app.highest_generation,
+                seen=app.live,
+            )
+        if isinstance(outcome, writes.Done):
+            return Desired(colour, outcome.generation)
+        raise refused(
+            Because.SUPERSEDED,
+            f"somebody was faster: {app.name}'s key names {named(outcome.live)}, by {author(outcome.live)}; "
+            "nothing was written",
+            f"bgctl status {app.name}",
+        )
+
+    def write_first(self, name: str, colour: Colour, *, reason: str) -> tuple[bool, Desired | None]:
+        """Write an app's first wish; whether it is new, and what the key says (None: no colour)."""
+        with self._faults():
+            from bgd.store import writes
+
+            outcome = writes.init(self._client, _app_word(name), colour, by=author_here(), reason=reason)
+        if isinstance(outcome, writes.Done):
+            return True, Desired(colour, outcome.generation)
+        return False, outcome.live if isinstance(outcome.live, Desired) else None
+
+    def history(self, name: str, count: int) -> list[dict[str, Any]]:
+        """The newest events of an app, newest first."""
+        self.existing_app(name)
+        with self._faults():
+            from bgd.store import views
+
+            return views.events(self._client, name, count)
+
+    # -- Consul -------------------------------------------------------------------------------------
+
+    @property
+    def _prefix(self) -> str:
+        return self.prefix or "bluegreen"
+
+    @cached_property
+    def _client(self) -> "Client":
+        from bgd.config import ConsulSettings
+        from bgd.store.client import Client
+
+        settings = ConsulSettings(
+            address=self.consul_addr, token_file=self.token_file, prefix=self._prefix.strip("/")
+        )
+        return Client(settings, os.environ)
+
+    def _known(self) -> list[str]:
+        with self._faults():
+            from bgd.store import views
+
+            return views.apps(self._client)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        from bgd.store.faults import BadSetting, StoreFault
+
+        try:
+            yield
+        except StoreFault as fault:
+            raise _ending(fault) from fault
+        except BadSetting as bad:
+            place = _OPTIONS.get(bad.place, bad.place)
+            raise misused(f"{place}: {bad.what}", bad.cure) from bad
+
+
+_OPTIONS = {"consul.address": "--consul-addr", "consul.token_file": "--token-file"}
+
+
+def _ending(fault: "StoreFault") -> Ended:
+    from bgd.store.faults import Fault
+
+    match fault.kind:
+        case Fault.DENIED:
+            cure = "--token-file FILE or CONSUL_HTTP_TOKEN names a token that may"
+            return Ended(Exit.STORE, Because.STORE_DENIED, fault.detail, cure)
+        case Fault.REFUSED:
+            return misused(fault.detail)
+        case Fault.UNKNOWN:
+            detail = f"{fault.detail}; nobody knows whether it was written"
+            return Ended(Exit.STORE, Because.STORE_LOST, detail, "bgctl status says what stands")
+    cure = "--consul-addr URL or CONSUL_HTTP_ADDR says where Consul is"
+    return Ended(Exit.STORE, Because.STORE_LOST, fault.detail, cure)
+
+
+def _app(view: "AppView") -> App:
+    members = (Member(one.node, one.alive, one.report) for one in view.members if not one.gone)
+    return App(view.app, view.live, tuple(members))
+
+
+def _app_word(name: str) -> str:
+    from bgd.store.keys import is_app
+
+    if not is_app(name):
+        raise misused(
+            f"{name!r} cannot be the name of an app",
+            "letters a-z, digits and inner hyphens, at most 40",
+        )
+    return name
+
+
+def author_here() -> str:
+    """Who asks, as it stands in the order: user@host, through sudo too."""
+    import getpass
+
+    try:
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

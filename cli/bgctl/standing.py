@@ -1,0 +1,185 @@
+"""How an app stands, judged from its live key and its members' reports. Pure: nothing is asked here.
+
+Rules that live here: a silent member counts in every denominator; *unknown* is waited for and never an
+answer; a wish is done when every member has proved its very generation; an operator is told the worst
+first.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bgctl.ending import Ended, late, refused
+from bgctl.told import ColourTold, Member
+from bgd.core.model import Colour, Desired, KeyBad, KeyGone, LiveKey, Verdict
+from bgd.core.reasons import Because
+
+_WORST_VERDICT = (Verdict.DOWN, Verdict.UNKNOWN, Verdict.WEAK, Verdict.UP)
+_CALM = ("", Because.CONVERGED)
+_EARLY = (Because.FLIPPING, Because.STARTING)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One app as Consul shows it at one moment."""
+
+    name: str
+    live: LiveKey
+    members: tuple[Member, ...] = ()
+
+    @property
+    def desired(self) -> Desired | None:
+        return self.live if isinstance(self.live, Desired) else None
+
+    @property
+    def generation(self) -> int | None:
+        return self.desired.generation if self.desired else None
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.members) or not isinstance(self.live, KeyGone)
+
+    @property
+    def alive(self) -> tuple[Member, ...]:
+        return tuple(member for member in self.members if member.alive)
+
+    @property
+    def silent(self) -> tuple[Member, ...]:
+        return tuple(member for member in self.members if not member.alive)
+
+    def proved(self, wish: Desired) -> tuple[Member, ...]:
+        """The members that have proved this wish."""
+        return tuple(m for m in self.members if m.proved(wish.colour, wish.generation))
+
+    def unproved(self, wish: Desired) -> tuple[Member, ...]:
+        """The members that have not."""
+        return tuple(m for m in self.members if not m.proved(wish.colour, wish.generation))
+
+    @property
+    def converged(self) -> bool:
+        """Named by the key and proved by every member, of which there is one at least."""
+        return bool(self.desired and self.members and not self.unproved(self.desired))
+
+    def serves_everywhere(self, colour: Colour) -> bool:
+        """Whether this colour is named and proved by all: then there is nothing to do."""
+        return self.desired is not None and self.desired.colour is colour and self.converged
+
+    @property
+    def highest_generation(self) -> int:
+        return max((member.highest_generation for member in self.members), default=0)
+
+    def release(self, colour: Colour) -> str | None:
+        """The colour's release, when all who know one agree."""
+        known = {member.colour(colour).release for member in self.alive} - {""}
+        return known.pop() if len(known) == 1 else None
+
+
+def names(members: Iterable[Member]) -> str:
+    """The nodes' names in a sentence."""
+    return ", ".join(member.node for member in members) or "none"
+
+
+def named(live: LiveKey) -> str:
+    """What the live key says, in words."""
+    match live:
+        case Desired(colour, generation):
+            return f"{colour} (generation {generation})"
+        case KeyBad(text):
+            return f"{text!r}, which is no colour"
+        case KeyGone():
+            return "nothing: the key does not exist"
+
+
+def author(live: LiveKey) -> str:
+    """Who wished it; a key without an order was edited in Consul."""
+    order = live.order if isinstance(live, Desired) else None
+    return order.by if order else "consul"
+
+
+def obstacle(app: App, colour: Colour) -> Ended | None:
+    """Why this colour can surely not be flipped to now. None also while somebody does not know yet."""
+    if not app.members:
+        return late(
+            Because.NODE_SILENT,
+            f"no node has ever reported about {app.name}: nobody would carry this out",
+            f"is bgd running with app {app.name} in its bgd.toml? (systemctl status bgd); "
+            "--force writes the key nevertheless",
+        )
+    if app.silent:
+        return late(
+            Because.NODE_SILENT,
+            f"silent: {names(app.silent)} (bgd does not run there or cannot reach Consul)",
+            f"start bgd there (systemctl start bgd), or flip without them: --force; bgctl status {app.name}",
+        )
+    return _refusal(app, colour)
+
+
+def _refusal(app: App, colour: Colour) -> Ended | None:
+    asked = {member.node: member.colour(colour).refusal for member in _to_be_moved(app, colour)}
+    against = {node: refusal for node, refusal in asked.items() if refusal}
+    if not against:
+        return None
+    code, _ = next(iter(against.values()))
+    said = "; ".join(f"{node}: {code}, {detail}" for node, (code, detail) in against.items())
+    return refused(
+        code, f"{colour} is not ready on {said}", f"bgctl wait --ready {colour} --app {app.name}, or --force"
+    )
+
+
+def undecided(app: App, colour: Colour) -> tuple[Member, ...]:
+    """The members that cannot say yet whether this colour is ready."""
+    asked = _to_be_moved(app, colour)
+    return tuple(m for m in asked if not m.colour(colour).ready and not m.colour(colour).refusal)
+
+
+def _to_be_moved(app: App, colour: Colour) -> tuple[Member, ...]:
+    """Who serves the colour already moves no request by the wish, and so is not asked."""
+    return tuple(member for member in app.members if member.serves != colour)
+
+
+def ready(app: App, colour: Colour) -> bool:
+    """Whether every member, and there is one, would take a flip to this colour."""
+    return bool(app.members) and not obstacle(app, colour) and not undecided(app, colour)
+
+
+def worst(app: App) -> tuple[str, str]:
+    """The one reason code, with its detail, that an operator should hear first."""
+    match app.live:
+        case KeyGone():
+            return Because.NO_LIVE_KEY, "the live key does not exist"
+        case KeyBad(text):
+            return Because.BAD_LIVE_VALUE, f"the live key holds {text!r}"
+    if not app.members:
+        return Because.NODE_SILENT, "no node has ever reported: is bgd running?"
+    if app.silent:
+        return Because.NODE_SILENT, names(app.silent)
+    return _worst_told(app)
+
+
+def _worst_told(app: App) -> tuple[str, str]:
+    troubled = sorted(app.members, key=lambda member: _severity(member.because), reverse=True)
+    member = troubled[0]
+    if _severity(member.because):
+        return member.because, f"{member.node}: {member.detail}" if member.detail else member.node
+    if not app.converged:
+        return Because.FLIPPING, f"not proved by {names(app.unproved(app.desired))}" if app.desired else ""
+    return Because.CONVERGED, ""
+
+
+def _severity(because: str) -> int:
+    if because in _CALM:
+        return 0
+    return 1 if because in _EARLY else 2
+
+
+def rank(app: App) -> tuple[int, str]:
+    """For sorting: the worst app first, equals by name."""
+    because, _ = worst(app)
+    order = (Because.NO_LIVE_KEY, Because.BAD_LIVE_VALUE, Because.NODE_SILENT)
+    place = order.index(Because(because)) if because in order else 5 - _severity(because)
+    return place, app.name
+
+
+def colour_views(app: App, colour: Colour) -> list[tuple[Member, ColourTold]]:
+    """What the living members see of a colour, the worst view first."""
+    views = [(member, member.colour(colour)) for member in app.alive]
+    return sorted(views, key=lambda view: (_WORST_VERDICT.index(view[1].verdict), view[1].healthy))

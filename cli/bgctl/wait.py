@@ -1,0 +1,74 @@
+"""`bgctl wait`: block until the fleet is where a pipeline needs it.
+
+Rules that live here: *ready* and *converged* are said only when every member, silent ones included,
+says so; not in time is exit 3, with who was waited for.
+"""
+
+import time
+from collections.abc import Iterator
+
+import click
+
+from bgctl import options, output, standing
+from bgctl.call import Call
+from bgctl.ending import Ended, late, misused
+from bgctl.progress import Progress
+from bgctl.standing import App
+from bgd.core.model import Colour
+from bgd.core.reasons import Because
+
+_READY = "Every member would take a flip to it."
+_CONVERGED = "Every member has proved what the key names."
+
+
+@options.command("wait", short_help="Wait until a colour is ready, or the fleet has converged.")
+@click.option("--ready", type=options.colour_word, metavar="COLOUR", help=_READY)
+@click.option("--converged", is_flag=True, help=_CONVERGED)
+@options.app_option
+@options.timeout_option
+def wait(call: Call, *, ready: Colour | None, converged: bool, app: str | None, timeout: float) -> None:
+    """Wait until a colour is ready to be flipped to, or until every member has proved the wish."""
+    if bool(ready) is converged:
+        raise misused("wait for what? Give --ready COLOUR or --converged, one of them")
+    name = call.app_name(app)
+    call.existing_app(name)
+    seen = call.follow(name, time.monotonic() + timeout)
+    _tell(call, _until_ready(seen, ready) if ready else _until_converged(seen))
+
+
+def _until_ready(seen: Iterator[App], colour: Colour) -> App:
+    progress, app = Progress(), None
+    for app in seen:
+        if standing.ready(app, colour):
+            return app
+        progress.gate(app, colour)
+    assert app is not None, "what is followed is shown once at least"
+    raise _not_ready(app, colour)
+
+
+def _not_ready(app: App, colour: Colour) -> Ended:
+    obstacle = standing.obstacle(app, colour)
+    if obstacle:
+        return late(obstacle.because, obstacle.detail, f"bgctl why {app.name}")
+    unknown = standing.names(standing.undecided(app, colour))
+    detail = f"{unknown} cannot say yet whether {colour} is ready"
+    return late(Because.STARTING, detail, f"bgctl why {app.name}")
+
+
+def _until_converged(seen: Iterator[App]) -> App:
+    progress, app = Progress(), None
+    for app in seen:
+        if app.converged:
+            return app
+        if app.desired:
+            progress.proof(app, app.desired)
+    assert app is not None, "what is followed is shown once at least"
+    because, detail = standing.worst(app)
+    raise late(because, f"{app.name} has not converged: {detail or because}", f"bgctl why {app.name}")
+
+
+def _tell(call: Call, app: App) -> None:
+    if call.json:
+        output.put_json({"schema": 1, "app": app.name, "generation": app.generation, "done": True})
+    else:
+        output.put(f"{app.name}: done; the key names {standing.named(app.live)}, {len(app.members)} members")

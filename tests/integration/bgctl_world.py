@@ -1,0 +1,190 @@
+"""A real Consul in which other nodes' daemons are stood in for, and bgctl as a program.
+
+A stand-in does in Consul what a daemon does (its sign of life, its report, following the live key) and
+nothing to any proxy.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.integration.consul import ConsulServer
+from tests.integration.parts import ROOT
+from tests.unit.bgctl import fleet
+
+BGCTL = [sys.executable, "-m", "bgctl"]
+DEADLINE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a bgctl ended, and what it said."""
+
+    exit: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class World:
+    """One prefix in Consul, with its stand-ins."""
+
+    consul: ConsulServer
+    prefix: str
+    sessions: dict[str, str] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    # -- Consul, as daemons and people write it
+
+    def put(self, key: str, value: Any) -> int:
+        """Write a key below the prefix; its ModifyIndex."""
+        text = value if isinstance(value, str) else json.dumps(value)
+        self.consul.put(f"{self.prefix}/{key}", text)
+        return self.index(key)
+
+    def get(self, key: str) -> str | None:
+        return self.consul.get(f"{self.prefix}/{key}")
+
+    def index(self, key: str) -> int:
+        return self.consul.index(f"{self.prefix}/{key}")
+
+    def live(self, colour: str = "blue", app: str = "shop") -> int:
+        """Write the live key as the Consul UI does; its generation."""
+        return self.put(f"apps/{app}/live", colour)
+
+    def lives(self, node: str) -> None:
+        """Write a node's sign of life, held by a session."""
+        body = json.dumps({"TTL": "60s", "Behavior": "delete", "LockDelay": "0s", "Checks": []}).encode()
+        session = json.loads(self.consul.request("PUT", "/v1/session/create", body))["ID"]
+        value = json.dumps({"schema": 1, "instance": node, "since": "2026-01-31T12:00:00Z"}).encode()
+        path = f"/v1/kv/{self.prefix}/alive/{node}?acquire={session}"
+        assert self.consul.request("PUT", path, value).strip() == b"true"
+        self.sessions[node] = session
+
+    def dies(self, node: str) -> None:
+        """End a node's session, and its sign of life with it."""
+        self.consul.request("PUT", f"/v1/session/destroy/{self.sessions.pop(node)}")
+
+    def tells(self, node: str, serves: str | None = "blue", generation: int = 0, **told: Any) -> None:
+        """Write a node's report."""
+        app = told.pop("app", "shop")
+        generation = generation or self.index(f"apps/{app}/live")
+        self.put(f"nodes/{app}/{node}", fleet.report(node, serves, generation, **told) | {"app": app})
+
+    def member(self, node: str, serves: str | None = "blue", generation: int = 0, **told: Any) -> None:
+        """A node that lives and has reported."""
+        self.lives(node)
+        self.tells(node, serves, generation, **told)
+
+    def follows(self, *nodes: str) -> None:
+        """From now on these nodes prove each new generation, as daemons do."""
+        thread = threading.Thread(
+            target=self._follow, args=(nodes, self.index("apps/shop/live")), daemon=True
+        )
+        thread.start()
+        self.threads.append(thread)
+
+    def _follow(self, nodes: tuple[str, ...], index: int) -> None:
+        while not self.ended.is_set():
+            path = f"/v1/kv/{self.prefix}/apps/shop/live?index={index}&wait=500ms"
+            try:
+                found = json.loads(self.consul.request("GET", path))[0]
+            except OSError:
+                continue
+            if found["ModifyIndex"] != index:
+                index = found["ModifyIndex"]
+                for node in nodes:
+                    self.tells(node, self.get("apps/shop/live"), index)
+
+    def close(self) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join(DEADLINE_S)
+
+    # -- bgctl
+
+    def command(self, *words: str) -> list[str]:
+        return [*BGCTL, "--prefix", self.prefix, *words]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CONSUL", "BGCTL"))}
+        path = f"{ROOT / 'daemon'}:{ROOT / 'cli'}"
+        return kept | {"PYTHONPATH": path, "CONSUL_HTTP_ADDR": self.consul.address} | more
+
+    def bgctl(self, *words: str, **environment: str) -> Ran:
+        """Run bgctl to its end."""
+        done = subprocess.run(
+            self.command(*words),
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def started(self, *words: str) -> Iterator["Running"]:
+        """A bgctl that runs meanwhile, and is gone afterwards."""
+        process = subprocess.Popen(
+            self.command(*words),
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        running = Running(process)
+        try:
+            yield running
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+@dataclass
+class Running:
+    """A bgctl that has been started."""
+
+    process: subprocess.Popen[str]
+    err: str = ""
+
+    def until_said(self, pattern: str) -> None:
+        """Read its stderr until it has said this."""
+        assert self.process.stderr is not None
+        while not re.search(pattern, self.err):
+            line = self.process.stderr.readline()
+            assert line, f"ended without saying {pattern}: {self.err}"
+            self.err += line
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> Ran:
+        """Wait for its end."""
+        out, err = self.process.communicate(timeout=DEADLINE_S)
+        return Ran(self.process.returncode, out, self.err + err)
+
+
+def until(fact: Any, what: str) -> None:
+    """Poll until a fact holds, with a deadline."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not fact():
+        assert time.monotonic() < deadline_s, f"not in time: {what}"
+        time.sleep(0.005)
