@@ -74,7 +74,14 @@ bgctl = Commands(
     "bgctl",
     params=[
         *options.global_options(),
-        click.Option(["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_version),
+        click.Option(
+            ["--version"],
+            help="Which version this is.",
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_version,
+        ),
     ],
     help="Blue-green switching, as Consul and the nodes see it.",
     epilog=(

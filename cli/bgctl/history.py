@@ -10,7 +10,7 @@ from bgctl.call import Call
 _HEAD = ("generation", "when", "what", "from", "to", "release", "by", "took", "outcome", "reason")
 
 
-@options.command("history", short_help="Who flipped what when, and why.")
+@options.command("history")
 @options.app_argument
 @click.option(
     "-n", "count", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first."

@@ -9,7 +9,7 @@ from bgd.core.model import Colour, Desired
 from bgd.core.reasons import Because
 
 
-@options.command("init", short_help="Write an app's first keys.")
+@options.command("init")
 @options.app_argument
 @click.option(
     "--live",

@@ -34,6 +34,8 @@ def _towards(member: Member, wish: Desired) -> str:
     if member.proved(wish.colour, wish.generation):
         return f"{wish.colour} proved{_by_which_means(member)}"
     serves = member.serves or "nothing"
+    if member.alive and member.highest_generation < wish.generation:
+        return f"serves {serves}; has not heard of it yet"
     return f"serves {serves}; {member.reason}"
 
 

@@ -20,7 +20,7 @@ from bgd.core.model import Colour, Desired
 from bgd.core.reasons import Because
 
 
-@options.command("set-live", short_help="Make a colour live, and wait until every node has proved it.")
+@options.command("set-live")
 @click.argument("colour", metavar="COLOUR", type=options.colour_word)
 @options.app_option
 @options.timeout_option
@@ -40,7 +40,8 @@ def set_live(
     try:
         if not errand.already_done():
             errand.write(errand.admit(), reason)
-            if not no_wait:
+            errand.waited = not no_wait
+            if errand.waited:
                 errand.see_through()
     except KeyboardInterrupt:
         raise errand.interrupted() from None
@@ -62,6 +63,7 @@ class Errand:
     last: App | None = None
     writing: bool = False
     changed: bool = False
+    waited: bool = True
     begun_s: float = field(default_factory=time.monotonic)
 
     def already_done(self) -> bool:
@@ -147,11 +149,13 @@ class Errand:
         )
 
     def with_what_is_done(self, ended: Ended) -> Ended:
-        """Consul lost while the proofs were waited for: the wish stands all the same."""
-        if ended.exit is not Exit.STORE or not (self.wish and self.changed):
+        """Consul lost on the way: whether the wish stands all the same."""
+        if ended.exit is not Exit.STORE or self.writing:
             return ended
-        written = f"generation {self.wish.generation} ({self.colour}) is written; then: {ended.detail}"
-        return replace(ended, detail=written)
+        if not (self.wish and self.changed):
+            return replace(ended, detail=f"{ended.detail}; nothing was written")
+        written = f"generation {self.wish.generation} ({self.colour}) is written and stands"
+        return replace(ended, detail=f"{written}; then: {ended.detail}")
 
     def interrupted(self) -> Ended:
         """What has been done so far, and what has not."""
@@ -176,8 +180,8 @@ class Errand:
         if self.call.json:
             return output.put_json(self._as_json([member.node for member in proved]))
         count = f"proved by {len(proved)} of {len(self.last.members)} members"
-        how = "" if self.changed else "already "
-        output.put(f"{self.app}: {self.colour} is {how}live, generation {self.wish.generation}, {count}")
+        what = f"{'' if self.changed else 'already '}live, {count}" if self.waited else "wished"
+        output.put(f"{self.app}: {self.colour} is {what}, generation {self.wish.generation}")
 
     def _as_json(self, proved: list[str]) -> dict[str, object]:
         assert self.wish is not None

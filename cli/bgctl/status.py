@@ -18,7 +18,7 @@ _COLOURS = ("colour", "release", "healthy", "sessions", "verdict")
 _MEMBERS = ("node", "serves", "via", "took", "because", "")
 
 
-@options.command("status", short_help="What is live, and where every node stands.")
+@options.command("status")
 @options.app_argument
 def status(call: Call, *, app: str | None) -> None:
     """Show one line per app, worst first; or all about one app."""
@@ -125,8 +125,12 @@ def _member_row(member: Member, wish: Desired | None) -> list[Any]:
         member.serving.get("via"),
         f"{took} ms" if took is not None else None,
         member.because,
-        " · ".join(filter(None, (member.detail, _lag(member, wish)))),
+        " · ".join(filter(None, (_detail(member), _lag(member, wish)))),
     ]
+
+
+def _detail(member: Member) -> str:
+    return member.detail if member.report else "its report cannot be read"
 
 
 def _silence(member: Member) -> str:

@@ -21,7 +21,7 @@ _READY = "Every member would take a flip to it."
 _CONVERGED = "Every member has proved what the key names."
 
 
-@options.command("wait", short_help="Wait until a colour is ready, or the fleet has converged.")
+@options.command("wait")
 @click.option("--ready", type=options.colour_word, metavar="COLOUR", help=_READY)
 @click.option("--converged", is_flag=True, help=_CONVERGED)
 @options.app_option
@@ -33,7 +33,10 @@ def wait(call: Call, *, ready: Colour | None, converged: bool, app: str | None, 
     name = call.app_name(app)
     call.existing_app(name)
     seen = call.follow(name, time.monotonic() + timeout)
-    _tell(call, _until_ready(seen, ready) if ready else _until_converged(seen))
+    if ready:
+        _tell(call, _until_ready(seen, ready), f"{ready} is ready")
+    else:
+        _tell(call, _until_converged(seen), "converged")
 
 
 def _until_ready(seen: Iterator[App], colour: Colour) -> App:
@@ -67,8 +70,10 @@ def _until_converged(seen: Iterator[App]) -> App:
     raise late(because, f"{app.name} has not converged: {detail or because}", f"bgctl why {app.name}")
 
 
-def _tell(call: Call, app: App) -> None:
+def _tell(call: Call, app: App, fact: str) -> None:
+    nodes = [member.node for member in app.members]
     if call.json:
-        output.put_json({"schema": 1, "app": app.name, "generation": app.generation, "done": True})
+        told = {"app": app.name, "generation": app.generation, "fact": fact, "members": nodes}
+        output.put_json({"schema": 1} | told)
     else:
-        output.put(f"{app.name}: done; the key names {standing.named(app.live)}, {len(app.members)} members")
+        output.put(f"{app.name}: {fact} on {', '.join(nodes)}; the key names {standing.named(app.live)}")

@@ -9,7 +9,7 @@ from bgctl.told import Json, Member
 from bgd.core.model import Colour
 
 
-@options.command("why", short_help="What each node is doing or waiting for, and on which evidence.")
+@options.command("why")
 @options.app_argument
 def why(call: Call, *, app: str | None) -> None:
     """Say why each member does what it does, of one app or of all; docs/runbook.md explains the codes."""

@@ -249,6 +249,28 @@ def test_an_unknown_token_is_exit_6(tmp_path: Path):
     assert ran.json["error"]["because"] == "store-denied"
 
 
+def test_whoever_stops_reading_is_no_error(fleet: World):
+    """A reader that goes away ends bgctl without a traceback."""
+    command = [*fleet.command("status", "shop")]
+    with subprocess.Popen(
+        command, env=fleet.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert said == ""
+
+
+def test_bare_it_shows_its_commands(world: World):
+    """Without a command bgctl shows what there is on stderr, and exits 2."""
+    ran = world.bgctl()
+
+    assert (ran.exit, ran.out) == (2, "")
+    assert "set-live" in ran.err
+
+
 def test_it_starts_light(world: World):
     """Neither rich nor docker nor structlog nor the demo is loaded to show an app."""
     code = "import sys, bgctl.__main__, bgctl.set_live, bgctl.status; print(*sys.modules)"

@@ -189,6 +189,21 @@ def test_a_later_wish_wins(fleet: World):
     assert "by consul" in ran.json["error"]["detail"]
 
 
+def test_consul_lost_while_it_waits(consul_server: ConsulServer):
+    """Consul lost after the key was written is exit 6 at the timeout, and says that the wish stands."""
+    world = World(consul_server, "lost")
+    world.live("blue")
+    world.member("lb-1")
+
+    with world.started("-o", "json", "set-live", "green", "--timeout", "3s") as running:
+        running.until_said("is wished")
+        consul_server.kill()
+        ran = running.end()
+
+    assert ran.exit == 6
+    assert "is written and stands" in ran.json["error"]["detail"]
+
+
 def test_interrupted_before_it_wrote(fleet: World):
     """Interrupted before the key is written, it says that nothing was written."""
     fleet.tells("lb-2", green=("unknown", None))
