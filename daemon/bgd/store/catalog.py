@@ -8,7 +8,7 @@ configuration. What is left out is told, a sentence each, quoted so that it can 
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -36,11 +36,11 @@ def services(app: AppSettings) -> tuple[str, ...]:
     return (app.service,)
 
 
-def read(app: AppSettings, answers: Mapping[str, Iterable[Instance]]) -> CatalogSeen:
-    """What the catalog says of an app; `answers` by service."""
+def read(app: AppSettings, service: str, instances: Iterable[Instance]) -> CatalogSeen:
+    """What the catalog says of an app under one of its services."""
     backends: dict[Colour, list[tuple[Backend, int]]] = {colour: [] for colour in Colour}
     left_out = []
-    for service, instance in _instances(answers):
+    for instance in instances:
         try:
             colour = _colour(app, service, instance)
             if colour is not None:
@@ -52,10 +52,14 @@ def read(app: AppSettings, answers: Mapping[str, Iterable[Instance]]) -> Catalog
     )
 
 
-def _instances(answers: Mapping[str, Iterable[Instance]]) -> Iterator[tuple[str, Instance]]:
-    for service, instances in answers.items():
-        for instance in instances:
-            yield service, instance
+def merge(app: AppSettings, parts: Iterable[CatalogSeen]) -> CatalogSeen:
+    """What all of an app's services say together; with more than one, each is of one colour."""
+    parts = tuple(parts)
+    return CatalogSeen(
+        app.name,
+        {colour: tuple(each for part in parts for each in part.backends[colour]) for colour in Colour},
+        tuple(sentence for part in parts for sentence in part.left_out),
+    )
 
 
 def _released(found: list[tuple[Backend, int]]) -> tuple[Backend, ...]:

@@ -8,6 +8,7 @@ raises: what makes no sense is None, or a bad key.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from bgd.core.model import Colour, Desired, KeyBad, Member, Order, OrderKind, Serving
@@ -30,6 +31,11 @@ def decode(value: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+
+
+def now_at() -> str:
+    """This moment as records show it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # -- the wish -------------------------------------------------------------------------------------
@@ -80,9 +86,14 @@ def order_in(value: bytes) -> Order | None:
 # -- members --------------------------------------------------------------------------------------
 
 
-def gone_out(by: str, at: str) -> bytes:
-    """The stone that stands for a membership that has ended."""
-    return encode({"gone": True, "by": by, "at": at})
+def meaning(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report without its time: only when this changes is it worth a write."""
+    return {name: value for name, value in report.items() if name != "at"}
+
+
+def gone(by: str) -> dict[str, Any]:
+    """The stone that stands, in place of a report, for a membership that has ended."""
+    return {"gone": True, "by": by, "at": now_at()}
 
 
 def is_gone(report: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ its file once.
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import weakref
@@ -208,7 +209,7 @@ def _cause(error: Exception) -> str:
         case ReadTimeoutError():
             return "no answer in time"
         case NewConnectionError():
-            return str(error).rpartition(": ")[2]
+            return re.sub(r"^\[Errno \d+\] ", "", str(error).rpartition(": ")[2])
         case ConnectTimeoutError():
             return f"no connection within {CONNECT_S:g} s"
         case ProtocolError():

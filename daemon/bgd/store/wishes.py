@@ -39,5 +39,10 @@ def missing(client: Client, app: str) -> LiveKey:
     return KeyGone(index) if live is None else live_key(live, client.read(client.keys.order(app)))
 
 
+def store_index(client: Client, app: str) -> int:
+    """The index of the whole store, as the answer to a live key that is missing tells it."""
+    return client.look(client.keys.live(app), consistent=True)[0]
+
+
 def _entries(client: Client, app: str, *, consistent: bool) -> list[Entry]:
     return client.read_tree(client.keys.wishes(app), consistent=consistent)[1]

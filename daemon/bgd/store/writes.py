@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from bgd.core.model import Colour, KeyGone, LiveKey, Order, OrderKind
@@ -44,11 +43,6 @@ class Conflict:
 Outcome = Done | Conflict
 
 
-def now_at() -> str:
-    """This moment as records show it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def set_live(
     client: Client,
     app: str,
@@ -70,7 +64,7 @@ def set_live(
         reason=reason,
         force=force,
         after=after,
-        at=now_at(),
+        at=records.now_at(),
     )
     more: list[Op] = [Delete(client.keys.prepare(app))]
     if force and release:
@@ -80,7 +74,7 @@ def set_live(
 
 def init(client: Client, app: str, colour: Colour, *, by: str, reason: str = "") -> Outcome:
     """Write an app's first wish; a live key that exists is a conflict."""
-    order = Order(kind=OrderKind.INIT, colour=colour, by=by, reason=reason, at=now_at())
+    order = Order(kind=OrderKind.INIT, colour=colour, by=by, reason=reason, at=records.now_at())
     return _wish(client, app, order, over=0, more=())
 
 

@@ -1,0 +1,110 @@
+"""Consul as the loop sees it: all watches and the one writer, for the apps of a configuration.
+
+Rule that lives here: what an app that is configured no more still says or asks is ignored.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bgd.config import AppSettings
+from bgd.ports import Post
+from bgd.store.alive import SecondDaemon
+from bgd.store.catalog_watch import CatalogWatch
+from bgd.store.client import Client
+from bgd.store.members import Members
+from bgd.store.presence import Presence
+from bgd.store.rights import Rights
+from bgd.store.wish_watch import WishWatch
+
+__all__ = ["Fleet", "SecondDaemon"]
+
+
+class Fleet:
+    """Fits ports.Store. `second` is called when another daemon lives in this one's place."""
+
+    def __init__(
+        self,
+        client: Client,
+        apps: Sequence[AppSettings],
+        *,
+        node: str,
+        instance: str,
+        post: Post,
+        second: Callable[[SecondDaemon], None],
+    ) -> None:
+        self._client, self._node, self._post = client, node, post
+        self._apps = {app.name: app for app in apps}
+        self._rights = Rights(post, self._again)
+        self._presence = Presence(client, node, instance, self._rights, second)
+        self._members = Members(client, node, post, self._presence, self._rights)
+        self._wishes = self._wish_watch()
+        self._catalogs = {app.name: self._catalog_watch(app) for app in apps}
+
+    def start(self) -> None:
+        """Begin to watch and to live; Consul need not be there yet."""
+        self._presence.start()
+        self._members.start()
+        self._wishes.start()
+        for watch in self._catalogs.values():
+            watch.start()
+
+    def publish(self, app: str, report: Mapping[str, Any]) -> None:
+        """Write this node's report; only the newest waits."""
+        if app in self._apps:
+            self._presence.publish(app, report)
+
+    def record(self, app: str, generation: int, event: Mapping[str, Any]) -> None:
+        """Create the history entry of a generation, unless another node has."""
+        if app in self._apps:
+            self._presence.record(app, generation, event)
+
+    def follow_members(self, app: str, wanted: bool) -> None:
+        """Read the app's members now and each second while wanted, posting MembersSeen."""
+        self._members.follow(app, wanted and app in self._apps)
+
+    def reconfigure(self, apps: Sequence[AppSettings]) -> None:
+        """From now on these are the apps; the membership of those that are gone ends."""
+        before, self._apps = self._apps, {app.name: app for app in apps}
+        for name in before.keys() - self._apps.keys():
+            self._members.follow(name, False)
+            self._presence.withdraw(name, self._node)
+        self._watch_catalogs()
+        if before.keys() != self._apps.keys():
+            self._wishes.stop()
+            self._wishes = self._wish_watch()
+            self._wishes.start()
+
+    def close(self) -> None:
+        """Say goodbye, and end every thread that waits for Consul."""
+        self._wishes.stop()
+        for watch in self._catalogs.values():
+            watch.stop()
+        self._members.close()
+        self._presence.close()
+        self._client.close()
+
+    def _watch_catalogs(self) -> None:
+        for name in [name for name, watch in self._catalogs.items() if self._outdated(watch)]:
+            self._catalogs.pop(name).stop()
+        for app in self._apps.values():
+            if app.name not in self._catalogs:
+                self._catalogs[app.name] = self._catalog_watch(app)
+                self._catalogs[app.name].start()
+
+    def _outdated(self, watch: CatalogWatch) -> bool:
+        app = self._apps.get(watch.app.name)
+        return app is None or _source(app) != _source(watch.app)
+
+    def _wish_watch(self) -> WishWatch:
+        return WishWatch(self._client, list(self._apps), self._post, self._presence)
+
+    def _catalog_watch(self, app: AppSettings) -> CatalogWatch:
+        return CatalogWatch(self._client, app, self._post, self._presence, self._rights)
+
+    def _again(self) -> None:
+        self._wishes.again()
+
+
+def _source(app: AppSettings) -> tuple[str, str, str]:
+    """What an app's backends are read from."""
+    return app.service, app.colour_by, app.release_meta
