@@ -60,7 +60,7 @@ class Call:
         if not app.exists:
             raise misused(
                 f"no app {name} below {self._prefix}/{nearest(name, self._known())}",
-                f"bgctl init {name} --live blue makes it",
+                f"bgctl init {name} --live blue makes it, if it is not the token that may not read it",
             )
         return app
 

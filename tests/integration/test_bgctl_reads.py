@@ -235,6 +235,22 @@ def test_an_empty_prefix_is_said(world: World):
     assert "bgctl init" in ran.err
 
 
+def test_a_token_that_may_only_read_is_exit_6(tmp_path: Path):
+    """A token that may read and not write sees the status, and set-live ends with 6, the key untouched."""
+    with consul.running(tmp_path / "consul", acl=True) as server:
+        world = World(server, "bluegreen")
+        world.live("blue")
+        world.member("lb-1")
+        token = server.grant("reader", 'key_prefix "" { policy = "read" }')
+
+        assert world.bgctl("status", "shop", CONSUL_HTTP_TOKEN=token).exit == 0
+        ran = world.bgctl("-o", "json", "set-live", "green", CONSUL_HTTP_TOKEN=token)
+
+        assert ran.exit == 6
+        assert ran.json["error"]["because"] == "store-denied"
+        assert world.get("apps/shop/live") == "blue"
+
+
 def test_an_unknown_token_is_exit_6(tmp_path: Path):
     """A token that Consul refuses is exit 6, store-denied."""
     with consul.running(tmp_path / "consul", acl=True) as server:
