@@ -13,13 +13,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from bgd.config import ProxySettings
-from bgd.core.model import Server
+from bgd.config import AppSettings, ProxySettings
+from bgd.core.events import Event
+from bgd.core.model import Colour, Server, Wanted
+from bgd.proxy.change import Change
 from tests.integration.parts import haproxy
 
 MAIN_FILE = """\
@@ -102,12 +104,10 @@ class HaproxyServer:
         if self._process is None:
             return
         process, self._process = self._process, None
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
-        until(lambda: not group_lives(process.pid), "HAProxy is gone")
+        until(lambda: not self._listens(), "HAProxy is gone")
 
     def restart(self) -> None:
         """What a supervisor does when it has died."""
@@ -155,13 +155,9 @@ class HaproxyServer:
         except OSError:
             return False
 
-
-def group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as worker:
+            return worker.connect_ex(str(self.runtime_socket)) == 0
 
 
 @contextmanager
@@ -274,3 +270,96 @@ class Load:
             if answer.will_close:
                 front.close()
                 front = None
+
+
+class Ear:
+    """Hears what the proxy room logs and tells."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.reloads: list[str] = []
+
+    def reloaded(self, result: str) -> None:
+        self.reloads.append(result)
+
+    def old_workers(self, count: int | None) -> None:
+        return
+
+    def _hear(self, event: str, **more: Any) -> None:
+        self.said.append(f"{event} {more}")
+
+    info = warning = error = _hear
+
+
+class Stage:
+    """A running HAProxy, bgd's proxy room before it, and an origin of each colour."""
+
+    def __init__(self, haproxy: HaproxyServer) -> None:
+        self.haproxy = haproxy
+        self.ear = Ear()
+        self.origins: dict[Colour, list[Origin]] = {colour: [Origin(colour.value)] for colour in Colour}
+        self.apps: list[AppSettings] = []
+        self.change: Change
+
+    def open(self, *apps: AppSettings, **settings: Any) -> Change:
+        """Start (or start anew) bgd's proxy room with these apps."""
+        self.apps = list(apps)
+        self.change = Change(self.haproxy.settings(**settings), apps, "lb-1", self.ear, self.ear)
+        return self.change
+
+    def app(self, name: str = "shop", **changes: Any) -> AppSettings:
+        """An app on a free port of loopback."""
+        known = {"name": name, "service": name, "bind": (f"127.0.0.1:{free_port()}",)}
+        return AppSettings(**{**known, **changes})
+
+    def wanted(self, colour: Colour = Colour.BLUE, **changes: Any) -> Wanted:
+        """Every origin in its colour, all healthy."""
+        servers = {each: frozenset(origin.server for origin in self.origins[each]) for each in Colour}
+        names = frozenset(server.name for each in servers.values() for server in each)
+        return Wanted(**{"colour": colour, "servers": servers, "healthy": names, **changes})
+
+    def flip(self, colour: Colour, app: str = "shop", **changes: Any) -> Any:
+        return self.change.flip(app, colour, {app: self.wanted(colour, **changes)})
+
+    def sync(self, colour: Colour = Colour.BLUE, **changes: Any) -> Any:
+        """Every app is to hold every origin."""
+        return self.change.sync({app.name: self.wanted(colour, **changes) for app in self.apps})
+
+    def look(self) -> Any:
+        """What bgd sees of the running proxy."""
+        seen: list[Event] = []
+        self.change.look(seen.append)
+        return seen[0]
+
+    def add_origin(self, colour: Colour, **more: Any) -> Origin:
+        origin = Origin(colour.value, **more)
+        self.origins[colour].append(origin)
+        return origin
+
+    def in_step(self) -> None:
+        """What a restart of HAProxy loads is what ran before it."""
+        before = (self.haproxy.map(), self.haproxy.servers())
+        self.haproxy.restart()
+
+        assert before == (self.haproxy.map(), self.haproxy.servers())
+
+    def close(self) -> None:
+        for origins in self.origins.values():
+            for origin in origins:
+                origin.close()
+
+
+def port_of(app: AppSettings) -> int:
+    """The port of an app's first bind."""
+    return int(app.bind[0].split()[0].rpartition(":")[2])
+
+
+@contextmanager
+def set_stage(**main: str) -> Iterator[Stage]:
+    """A stage that is cleared when the test ends."""
+    with running_haproxy(**main) as haproxy:
+        stage = Stage(haproxy)
+        try:
+            yield stage
+        finally:
+            stage.close()

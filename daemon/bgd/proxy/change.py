@@ -19,7 +19,7 @@ from bgd.proxy.blocks import NO_SERVERS, Block
 from bgd.proxy.errors import WorldError
 from bgd.proxy.haproxy import HAProxy, Running
 from bgd.proxy.render import Renderer, backend, by_name
-from bgd.proxy.routes import frontends
+from bgd.proxy.runtime import RunningServer
 from bgd.proxy.structure import Structure, Watcher
 
 
@@ -64,9 +64,9 @@ class Change:
         asked_s = time.monotonic()
         try:
             self._structure.finish_removals()
-            running = self._proxy.running(None)
+            running = self._proxy.running()
         except OSError as error:
-            post(ProxyLost(asked_s, f"{self._settings.runtime_socket}: {error}"))
+            post(ProxyLost(asked_s, str(error)))
             return
         old_workers = self._proxy.old_workers()
         self._observer.old_workers(old_workers)
@@ -145,15 +145,17 @@ class Change:
         """Flip in the running worker; False when it has another structure than the file."""
         structure, name = self._structure, backend(app, colour)
         beside, begun = structure.reloads.under_way, structure.reloads.begun
-        running = self._proxy.running(name)
-        if not structure.is_ours(running.structure) or self._must_resolve(want, colour, running, name):
+        marker, servers = self._proxy.glance(name)
+        if not structure.is_ours(marker) or _must_resolve(want, colour, servers):
             return False
-        steps = self._steps(app, colour, want, running)
+        self._proxy.carry_out(self._steps(app, colour, want, servers))
+        if _answers(want, colour):
+            self._proxy.rehearse(structure.good[app].settings, colour, structure.fronts(app))
         before = structure.set_colour(app, colour)
         try:
             if beside:
                 structure.write_map()
-            self._proxy.point(app, name, steps)
+            self._proxy.point(app, name)
             if not beside:
                 structure.write_map()
             self._prove(app, colour, want)
@@ -162,11 +164,6 @@ class Change:
             structure.put_back(app, before)
             raise
         return True
-
-    def _must_resolve(self, want: Wanted | None, colour: Colour, running: Running, name: str) -> bool:
-        """A host name that the worker does not have yet can only come with a reload."""
-        servers = want.servers.get(colour, ()) if want else ()
-        return any(by_name(server) and server.name not in running.servers.get(name, {}) for server in servers)
 
     def _prove_after_reload(self, app: str, colour: Colour, want: Wanted | None, begun: int) -> None:
         """A reload beside the flip may have read the map before it: what is shown after it counts."""
@@ -177,12 +174,13 @@ class Change:
             self._proxy.point(app, backend(app, colour))
             self._prove(app, colour, want)
 
-    def _steps(self, app: str, colour: Colour, want: Wanted | None, running: Running) -> list[str]:
+    def _steps(
+        self, app: str, colour: Colour, want: Wanted | None, now: Mapping[str, RunningServer]
+    ) -> list[str]:
         """What the colour's servers need before the first request comes to them."""
         if want is None:
             return []
         name, servers = backend(app, colour), frozenset(want.servers.get(colour, ()))
-        now = running.servers.get(name, {})
         missing = any(server.name not in now for server in servers)
         written = (
             self._structure.renderer.page({app: self._block(app, want)}).servers[name] if missing else {}
@@ -204,13 +202,16 @@ class Change:
             raise
 
     def _prove(self, app: str, colour: Colour, want: Wanted | None) -> None:
-        good = self._structure.good
-        fronts = frontends([block.settings for block in good.values()], self._proxy.folder)
-        servers = {server.name for server in want.servers.get(colour, ())} if want else set()
-        self._proxy.prove(
-            good[app].settings,
-            colour,
-            [front for front in fronts if app in front.apps],
-            node=self._node,
-            answered=bool(want and servers & want.healthy),
-        )
+        settings, answered = self._structure.good[app].settings, _answers(want, colour)
+        self._proxy.prove(settings, colour, self._structure.fronts(app), node=self._node, answered=answered)
+
+
+def _answers(want: Wanted | None, colour: Colour) -> bool:
+    """Whether a server of the colour must answer: one is healthy by own probes."""
+    return want is not None and any(server.name in want.healthy for server in want.servers.get(colour, ()))
+
+
+def _must_resolve(want: Wanted | None, colour: Colour, now: Mapping[str, RunningServer]) -> bool:
+    """A host name that the worker does not have yet can only come with a reload."""
+    servers = want.servers.get(colour, ()) if want else ()
+    return any(by_name(server) and server.name not in now for server in servers)

@@ -30,7 +30,10 @@ CHECK = "haproxy -c -f {main_file} -f {folder}"
 
 CHECK_DEADLINE_S = 30.0
 RELOAD_DEADLINE_S = 10.0
+RETURN_S = 0.1  # the master may not be asked for an instant after a reload
+SETTLED_S = 1.0  # a new worker that does not have the file's structure by then will not get it
 PROOF_DEADLINE_S = 2.0
+KNOCK_S = 0.5
 STEP_S = 0.005
 
 
@@ -58,11 +61,10 @@ class HAProxy:
 
     # What runs
 
-    def running(self, backends: str | None = "") -> Running:
-        """Ask the serving worker; with one backend's servers, all (""), or none (None). Raises OSError."""
+    def running(self, *, servers_too: bool = False) -> Running:
+        """Ask the serving worker. Raises OSError."""
         questions = [f"get var {MARKER}", "show info", f"show map {self.map_file}"]
-        if backends is not None:
-            questions.append(f"show servers state {backends}".strip())
+        questions += ["show servers state"] if servers_too else []
         marker, info, entries, *rest = self._ask(questions)
         servers = runtime.servers(rest[0]) if rest else {}
         return Running(
@@ -85,12 +87,16 @@ class HAProxy:
                 raise OSError(f"{self._runtime} is no socket of 'level admin'")
         return answers
 
+    def glance(self, name: str) -> tuple[str | None, Mapping[str, RunningServer]]:
+        """The serving worker's structure, and the servers of one backend. Raises OSError."""
+        marker, states = self._ask([f"get var {MARKER}", f"show servers state {name}"])
+        return runtime.variable(marker), runtime.servers(states).get(name, {})
+
     # What is changed at runtime
 
-    def point(self, app: str, name: str, first: Iterable[str] = ()) -> None:
-        """Make the serving worker decide for this backend, after these first steps. Raises OSError."""
-        steps = list(first)
-        answer = self._ask([*steps, f"set map {self.map_file} {app} {name}"])[-1]
+    def point(self, app: str, name: str) -> None:
+        """Make the serving worker decide for this backend. Raises OSError."""
+        answer = self._ask([f"set map {self.map_file} {app} {name}"])[0]
         if answer.startswith("entry not found"):
             answer = self._ask([f"add map {self.map_file} {app} {name}"])[-1]
         if answer:
@@ -176,29 +182,30 @@ class HAProxy:
         """Reload, and wait until a new worker serves this structure. Raises WorldError."""
         processes = runtime.processes(self._master)
         failed_before = processes.failed_reloads if processes else None
+        ordered_s = time.monotonic()
         said = self._order_reload()
-        until_s = time.monotonic() + RELOAD_DEADLINE_S
-        while (now_s := time.monotonic()) < until_s:
-            if self._serves(structure, before.pid):
-                return
-            if "Success=0" in said or self._failed_since(failed_before, now_s, until_s):
+        while (waited_s := time.monotonic() - ordered_s) < RELOAD_DEADLINE_S:
+            now = self._running_or_none()
+            if now and now.pid != before.pid:
+                if now.structure == structure:
+                    return
+                if waited_s > SETTLED_S:
+                    break
+            if "Success=0" in said or (waited_s > RETURN_S and self._failed_since(failed_before)):
                 raise WorldError(Because.RELOAD_FAILED, _reload_words(said))
             time.sleep(STEP_S)
-        raise WorldError(Because.RELOAD_FAILED, self._silence(said))
+        raise WorldError(Because.RELOAD_FAILED, self._silence(said, before))
 
-    def _serves(self, structure: str, old_pid: str) -> bool:
+    def _running_or_none(self) -> Running | None:
         try:
-            now = self.running(None)
+            return self.running()
         except OSError:
-            return False
-        return now.structure == structure and now.pid != old_pid
+            return None
 
-    def _failed_since(self, failed_before: int | None, now_s: float, until_s: float) -> bool:
-        """The master counts reloads that failed; it may not be asked for an instant after each."""
-        if failed_before is None or until_s - now_s > RELOAD_DEADLINE_S - 0.1:
-            return False
-        processes = runtime.processes(self._master)
-        return processes is not None and processes.failed_reloads > failed_before
+    def _failed_since(self, failed_before: int | None) -> bool:
+        """The master counts the reloads that failed."""
+        processes = runtime.processes(self._master) if failed_before is not None else None
+        return processes is not None and processes.failed_reloads > (failed_before or 0)
 
     def _order_reload(self) -> str:
         if self._settings.reload != "auto":
@@ -208,15 +215,18 @@ class HAProxy:
         except OSError:
             return _run(["systemctl", "--no-ask-password", "reload", self._settings.unit])
 
-    def _silence(self, said: str) -> str:
-        try:
-            now = self.running(None)
-        except OSError as error:
-            return f"after the reload HAProxy does not answer: {error}. {said}".strip()
-        if now.structure is None:
-            cure = f"it needs '-f {self.folder}' on its command line"
-            return f"HAProxy does not load bgd's part: {cure}. {said}".strip()
-        return f"no new worker after {RELOAD_DEADLINE_S:.0f} s. {said}".strip()
+    def _silence(self, said: str, before: Running) -> str:
+        """Why the new structure does not serve, as far as the proxy shows it."""
+        now = self._running_or_none()
+        if now is None:
+            why = f"HAProxy does not answer on {self._runtime} since the reload"
+        elif now.structure is None:
+            why = f"HAProxy does not load bgd's part: it needs '-f {self.folder}' on its command line"
+        elif now.pid == before.pid:
+            why = f"no new worker within {RELOAD_DEADLINE_S:.0f} s"
+        else:
+            why = f"the new worker has structure {now.structure}, not the file's"
+        return f"{why}. {said}".strip(". ") if said else why
 
     # The proof
 
@@ -232,38 +242,60 @@ class HAProxy:
             attempt = self._prove_http if app.mode == "http" else self._prove_tcp
             _until(until_s, partial(attempt, app, colour, front, node, answered))
 
+    def rehearse(self, app: AppSettings, colour: Colour, fronts: Iterable[Frontend]) -> None:
+        """Show, before anything is decided, that a server of the colour answers. Raises WorldError."""
+        until_s = time.monotonic() + PROOF_DEADLINE_S
+        attempt = self._rehearse_http if app.mode == "http" else self._rehearse_tcp
+        for front in fronts:
+            _until(until_s, partial(attempt, app, colour, front))
+
     def _prove_http(
         self, app: AppSettings, colour: Colour, front: Frontend, node: str, answered: bool, left_s: float
     ) -> str | None:
         """One attempt; what was wrong with it, or None."""
         (host, path), name = front.door(app), backend(app.name, colour)
-        decision = proof.ask(front.socket, host, path, decision_only=True, deadline_s=left_s)
+        decision = proof.ask(front.socket, host, path, proof.DECISION, deadline_s=left_s)
         if (decision.headers.get("bgd-decides"), decision.headers.get("bgd-node")) != (name, node):
             return f"{front.name} decides for {_said(decision, 'bgd-decides')}, not for {name}"
-        if not answered:
+        return self._answer_http(app, name, front, "", left_s) if answered else None
+
+    def _rehearse_http(self, app: AppSettings, colour: Colour, front: Frontend, left_s: float) -> str | None:
+        name = backend(app.name, colour)
+        return self._answer_http(app, name, front, proof.rehearsal(name), left_s)
+
+    def _answer_http(
+        self, app: AppSettings, name: str, front: Frontend, header: str, left_s: float
+    ) -> str | None:
+        host, path = front.door(app)
+        served = proof.ask(front.socket, host, path, header, deadline_s=left_s)
+        if served.headers.get("bgd-served", "").split(" ")[0] == name:
             return None
-        served = proof.ask(front.socket, host, path, decision_only=False, deadline_s=left_s)
-        if served.headers.get("bgd-served", "").split(" ")[0] != name:
-            said = _said(served, "bgd-served")
-            return f"GET {host}{path} through {front.name} was not answered by {name}: {said}"
-        return None
+        said = _said(served, "bgd-served")
+        return f"GET {host}{path} through {front.name} was not answered by {name}: {said}"
 
     def _prove_tcp(
         self, app: AppSettings, colour: Colour, front: Frontend, node: str, answered: bool, left_s: float
     ) -> str | None:
-        name, question = backend(app.name, colour), f"get var proc.{reached(app.name, colour)}"
-        entries, before = self._ask([f"show map {self.map_file}", question])
-        if (decides := runtime.entries(entries).get(app.name)) != name:
+        name = backend(app.name, colour)
+        entries = runtime.entries(self._ask([f"show map {self.map_file}"])[0])
+        if (decides := entries.get(app.name)) != name:
             return f"the map decides for {decides}, not for {name}"
-        if not answered:
-            return None
-        with proof.knock(front.socket, left_s):
-            until_s = time.monotonic() + min(left_s, 0.5)
+        return self._answer_tcp(app, colour, front.socket, left_s) if answered else None
+
+    def _rehearse_tcp(self, app: AppSettings, colour: Colour, front: Frontend, left_s: float) -> str | None:
+        return self._answer_tcp(app, colour, front.rehearsal(colour), left_s)
+
+    def _answer_tcp(self, app: AppSettings, colour: Colour, door: Path, left_s: float) -> str | None:
+        """The backend notes each connection of bgd's own that reached a server."""
+        question = f"get var proc.{reached(app.name, colour)}"
+        before = self._ask([question])[0]
+        with proof.knock(door, left_s):
+            until_s = time.monotonic() + min(left_s, KNOCK_S)
             while time.monotonic() < until_s:
                 if self._ask([question])[0] != before:
                     return None
                 time.sleep(STEP_S / 5)
-        return f"no connection through {front.name} reached a server of {name}"
+        return f"no connection through {door.name} reached a server of {backend(app.name, colour)}"
 
 
 def server_steps(

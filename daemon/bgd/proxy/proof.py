@@ -2,7 +2,8 @@
 
 Each frontend has a listener of bgd's own. A request there that carries `bgd-proof` is answered by
 the very backend that the map sends it to; one that does not goes on to a server, and the answer
-names it. So neither TLS, nor addresses, nor the rules among an app's lines make a difference.
+names it. One that carries `bgd-rehearse` goes to the backend it names, whatever the map says. So
+neither TLS, nor addresses, nor the rules among an app's lines make a difference.
 """
 
 import socket
@@ -19,11 +20,19 @@ class Answer:
     headers: Mapping[str, str]
 
 
-def ask(front: Path, host: str, path: str, *, decision_only: bool, deadline_s: float) -> Answer:
+DECISION = "bgd-proof: 1\r\n"
+"""The header of a request that asks for the decision only."""
+
+
+def rehearsal(name: str) -> str:
+    """The header of a request that goes to this backend."""
+    return f"bgd-rehearse: {name}\r\n"
+
+
+def ask(front: Path, host: str, path: str, header: str = "", *, deadline_s: float) -> Answer:
     """One request through bgd's own listener. Raises OSError."""
-    proof = "bgd-proof: 1\r\n" if decision_only else ""
     with _connect(front, deadline_s) as door:
-        head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{proof}"
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{header}"
         door.sendall(f"{head}User-Agent: bgd\r\nConnection: close\r\n\r\n".encode())
         return _read(door)
 

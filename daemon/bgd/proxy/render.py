@@ -55,7 +55,7 @@ class Renderer:
 
     def __init__(self, own: Path, template: str, *, folder: Path, map_file: Path, node: str) -> None:
         self._folder, self._template = folder, template
-        self._fixed = {"node": node, "map": str(map_file), "owner": _owner(folder)}
+        self._fixed = {"node": node, "map": str(map_file), "owner": _owner(folder), "colours": list(Colour)}
         shipped = FileSystemLoader(shipped_templates())
         self._templates = Environment(
             loader=ChoiceLoader([FileSystemLoader(own), shipped, PrefixLoader({"shipped": shipped})]),
@@ -66,18 +66,29 @@ class Renderer:
             auto_reload=False,
             autoescape=False,  # noqa: S701  the text is no HTML; words are quoted for the proxy
         )
+        self._newest: tuple[Blocks, Page] | None = None
+        self._newest_bare: tuple[Blocks, str] | None = None
         self._templates.filters.update(quote=quote, quote_format=quote_format)
 
     def page(self, blocks: Blocks) -> Page:
         """Render all blocks. Raises WorldError when the template does not."""
-        bare = {name: _bare(block) for name, block in blocks.items()}
-        structure = hashlib.sha256(self._text(bare, "").encode()).hexdigest()[:16]
+        if self._newest is not None and self._newest[0] == blocks:
+            return self._newest[1]
+        structure = self._structure({name: _bare(block) for name, block in blocks.items()})
         text = self._text(blocks, structure)
         if structure not in text:
             raise WorldError(
                 Because.CHECK_FAILED, f"{self._template} has no marker: set-var proc.bgd_structure"
             )
-        return Page(text, structure, read_servers(text))
+        page = Page(text, structure, read_servers(text))
+        self._newest = dict(blocks), page
+        return page
+
+    def _structure(self, bare: Blocks) -> str:
+        if self._newest_bare is None or self._newest_bare[0] != bare:
+            digest = hashlib.sha256(self._text(bare, "").encode()).hexdigest()[:16]
+            self._newest_bare = bare, digest
+        return self._newest_bare[1]
 
     def _text(self, blocks: Blocks, structure: str) -> str:
         ordered = [blocks[name] for name in sorted(blocks)]

@@ -6,9 +6,11 @@ over none, then the longest path; a path counts by whole segments ("/shop" is "/
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from bgd.config import AppSettings
+from bgd.core.model import Colour
 from bgd.proxy.quoting import quote
 
 NOBODY = "bgd.invalid"
@@ -37,7 +39,7 @@ class Route:
         return f"{host} {{ path -m str -- {exact} }} || {host} {{ path -m beg -- {beneath} }}".strip()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frontend:
     """One frontend: its binds, bgd's own listener in it, and the apps behind it."""
 
@@ -51,7 +53,7 @@ class Frontend:
     def apps(self) -> tuple[str, ...]:
         return tuple(app.name for app in self.members)
 
-    @property
+    @cached_property
     def routes(self) -> list[Route]:
         """Last the one that takes the most, so that the first that matches is the right one."""
         if not self.binds:
@@ -67,6 +69,10 @@ class Frontend:
     @property
     def lines(self) -> list[str]:
         return [line for line in self._all_lines() if not line.startswith("tcp-request")]
+
+    def rehearsal(self, colour: Colour) -> Path:
+        """A listener that leads to the colour whatever the map says, for an app without headers."""
+        return self.socket.with_name(f"{self.name}_{colour}.sock")
 
     def door(self, app: AppSettings) -> tuple[str, str]:
         """A host and a path that this frontend takes as the app's; its probe's path where that is one."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 PROMPT = "\n> "
 DEADLINE_S = 2.0
+REFUSED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,7 @@ def order_reload(path: Path) -> str:
 
     Before 2.7 it says nothing and may leave the connection open, so this does not wait for an end.
     """
-    with socket.socket(socket.AF_UNIX) as master:
-        master.settimeout(DEADLINE_S)
-        master.connect(str(path))
+    with _master(path) as master:
         master.sendall(b"reload\n")
         return _listen(master, time.monotonic() + 0.3)
 
@@ -96,6 +95,13 @@ def servers(answer: str) -> dict[str, dict[str, RunningServer]]:
 
 
 def _exchange(path: Path, question: str, deadline_s: float) -> str:
+    try:
+        return _talk(path, question, deadline_s)
+    except OSError as error:
+        raise OSError(f"{path}: {error.strerror or error}") from error
+
+
+def _talk(path: Path, question: str, deadline_s: float) -> str:
     with socket.socket(socket.AF_UNIX) as worker:
         worker.settimeout(deadline_s)
         worker.connect(str(path))
@@ -104,6 +110,23 @@ def _exchange(path: Path, question: str, deadline_s: float) -> str:
         while chunk := worker.recv(1 << 16):
             said += chunk
         return said.decode(errors="replace")
+
+
+def _master(path: Path) -> socket.socket:
+    """A connection to the master, which refuses for an instant after its start and after each reload."""
+    until_s = time.monotonic() + REFUSED_S
+    while True:
+        master = socket.socket(socket.AF_UNIX)
+        master.settimeout(DEADLINE_S)
+        try:
+            master.connect(str(path))
+        except OSError as error:
+            master.close()
+            if not isinstance(error, ConnectionRefusedError) or time.monotonic() > until_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return master
 
 
 def _listen(master: socket.socket, until_s: float) -> str:

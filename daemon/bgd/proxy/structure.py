@@ -6,7 +6,7 @@ of structure at a time, while colours change beside it.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from bgd.proxy.errors import WorldError
 from bgd.proxy.haproxy import HAProxy, Running, server_steps, suppressions
 from bgd.proxy.reloads import Reloads
 from bgd.proxy.render import Page, Renderer, backend, by_name, read_marker, read_servers
+from bgd.proxy.routes import Frontend, frontends
 from bgd.proxy.vet import Vetted, faults, vet
 
 NOBODY_HEALTHY: frozenset[str] = frozenset()
@@ -62,6 +63,7 @@ class Structure:
         text = files.read(settings.file) or ""
         self._markers = frozenset({read_marker(text)})
         self.good: dict[str, Block] = {}
+        self._fronts: dict[str, list[Frontend]] = {}
         self._remembered = blocks.load(self._blocks_file)
         self._written = read_servers(text)
 
@@ -72,6 +74,7 @@ class Structure:
             for app, block in blocks_of_text.items()
             if backend(app, Colour.BLUE) in self._written
         }
+        self._fronts = self._make_fronts()
 
     def servers_of_text(self, app: str) -> blocks.Servers:
         """An app's servers as the file had them at the start."""
@@ -79,6 +82,10 @@ class Structure:
             colour: frozenset(_server(*each) for each in self._written.get(backend(app, colour), {}).items())
             for colour in Colour
         }
+
+    def fronts(self, app: str) -> Sequence[Frontend]:
+        """The frontends of an app, as they stand in the file."""
+        return self._fronts.get(app, ())
 
     # Colours
 
@@ -180,7 +187,7 @@ class Structure:
             for app, block in targets.items()
             if app not in ill or app in self.good
         }
-        running = self._proxy.running()
+        running = self._proxy.running(servers_too=True)
         self._adopt_colours(running)
         failed, targets = self._spare(targets, running) if spare else ({}, targets)
         standing = files.read(self._settings.file)
@@ -267,10 +274,18 @@ class Structure:
         self._markers = frozenset({vetted.page.structure})
         changed, self.good = vetted.blocks != self.good, dict(vetted.blocks)
         if changed:
+            self._fronts = self._make_fronts()
             try:
                 blocks.save(self._blocks_file, self.good)
             except OSError as error:
                 raise _cannot_write(self._blocks_file, error) from error
+
+    def _make_fronts(self) -> dict[str, list[Frontend]]:
+        found: dict[str, list[Frontend]] = {}
+        for front in frontends([block.settings for block in self.good.values()], self._proxy.folder):
+            for app in front.apps:
+                found.setdefault(app, []).append(front)
+        return found
 
     # Anew
 
@@ -333,7 +348,7 @@ class Structure:
         ]
         try:
             self._proxy.carry_out(steps)
-            decides = self._proxy.running(None).decides
+            decides = self._proxy.running().decides
             for app, colour in self._colours.copy().items():
                 if decides.get(app) != backend(app, colour):
                     self._proxy.point(app, backend(app, colour))
