@@ -1,0 +1,1 @@
+"""What this node tells about itself over HTTP: its health, its reports, its metrics."""
