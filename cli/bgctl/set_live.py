@@ -92,12 +92,12 @@ class Errand:
         self.writing = True
         self.wish = self.call.write_live(app, self.colour, reason=reason, force=self.force)
         self.writing, self.changed = False, True
-        output.say(f"{self.app}: {self.colour} is wished, generation {self.wish.generation}")
 
     def see_through(self) -> None:
         """Wait for every member's proof."""
         wish, progress = self.wish, Progress()
-        assert wish is not None
+        assert wish is not None, "waited for before it was written"
+        output.say(f"{self.app}: {self.colour} is wished, generation {wish.generation}")
         silent = {member.node for member in self.last.silent} if self.last and self.force else set()
         for app in self._follow():
             self._stop_if_overtaken(app, wish)
