@@ -82,6 +82,8 @@ class Loop:
         self._proxy_version = ""
         self._next_tick_s = 0.0
         self._stopped = False
+        self.turned_s = self._clock.now_s()
+        """When the loop last turned; it does at least once a tick."""
 
     def post(self, letter: Letter) -> None:
         """Put an observation into the mailbox; never blocks."""
@@ -124,6 +126,7 @@ class Loop:
         for app, (snapshot, action) in decisions.items():
             self._tell(app, snapshot, action)
         self._second_hand.turn(self._apps, now_s)
+        self.turned_s = now_s
         if decisions:
             self._world.observer.looped(self._clock.now_s() - now_s)
 

@@ -44,6 +44,19 @@ class StateDirectory:
         self.instance = self._instance()
         """A random name of this state directory, the same for as long as it exists."""
 
+    @property
+    def node(self) -> str:
+        """This node's name as it was last known, or empty."""
+        with suppress(OSError, UnicodeDecodeError):
+            return (self.path / "node").read_text().strip()
+        return ""
+
+    @node.setter
+    def node(self, name: str) -> None:
+        with suppress(OSError):  # a full disk costs a name that lasts, not the start
+            if name != self.node:
+                _replace(self.path / "node", name + "\n")
+
     def close(self) -> None:
         """Let another daemon have it."""
         self._lock.close()

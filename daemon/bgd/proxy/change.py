@@ -110,12 +110,9 @@ class Change:
         return Block(self._apps[app], {colour: frozenset(servers.get(colour, ())) for colour in Colour})
 
     def _targets(self, wanted: Mapping[str, Wanted | None], good: Mapping[str, Block]) -> dict[str, Block]:
-        """Only apps that the proxy has: a sync brings in none that nobody has flipped yet."""
-        return {
-            app: self._block(app, want) if app in self._apps else good[app]
-            for app, want in wanted.items()
-            if app in good
-        }
+        """Only apps that the proxy has: a sync brings in none that nobody has flipped yet, and takes
+        out only what is configured no more (what it was not told of may be on its way in)."""
+        return {app: self._block(app, wanted.get(app)) for app in good if app in self._apps}
 
     def _decided(self, running: Running) -> dict[str, Colour]:
         """What the map in the serving worker says; nothing when its structure is not the file's."""

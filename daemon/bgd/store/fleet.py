@@ -62,12 +62,16 @@ class Fleet:
         """Read the app's members now and each second while wanted, posting MembersSeen."""
         self._members.follow(app, wanted and app in self._apps)
 
+    def withdraw(self, app: str) -> None:
+        """End this node's membership of an app that is not configured any more."""
+        self._presence.withdraw(app, self._node)
+
     def reconfigure(self, apps: Sequence[AppSettings]) -> None:
         """From now on these are the apps; the membership of those that are gone ends."""
         before, self._apps = self._apps, {app.name: app for app in apps}
         for name in before.keys() - self._apps.keys():
             self._members.follow(name, False)
-            self._presence.withdraw(name, self._node)
+            self.withdraw(name)
         self._watch_catalogs()
         if before.keys() != self._apps.keys():
             self._wishes.stop()
