@@ -20,6 +20,8 @@ from bgd.host.names import Names
 
 HELD_UP_S = 0.02
 """Coming back later than that is being held up."""
+UNNOTICED_S = 0.1
+"""Being held up for less, in the middle of a probe, may cost its backend so much of its time."""
 STARTS_AT_ONCE = 16
 """Between so many starts, answers are looked at."""
 NAME_S = 0.1
@@ -116,17 +118,19 @@ class Rounds:
         asked_s = time.monotonic()
         events = self._epoll.poll(wait_s)
         now_s = time.monotonic()
-        late_s = 0.0 if wait_s is None else now_s - asked_s - wait_s
-        held_up_s = max(late_s, 0.0) + (asked_s - self._polled_s)
+        late_s = 0.0 if wait_s is None else max(0.0, now_s - asked_s - wait_s)
+        if late_s + (asked_s - self._polled_s) > HELD_UP_S:
+            self._held_up_s += now_s - self._polled_s  # when it began is not known, so all of it
         self._polled_s = now_s
-        if held_up_s > HELD_UP_S:
-            self._held_up_s += held_up_s
         return events
 
     def _wait_s(self) -> float | None:
         while self._timers and not self._holds(self._timers[0]):
             heapq.heappop(self._timers)
-        return max(0.0, self._timers[0][0] - self._now_s()) if self._timers else None
+        if not self._timers:
+            return None
+        wait_s = max(0.0, self._timers[0][0] - self._now_s())
+        return min(wait_s, UNNOTICED_S) if self._under_way else wait_s
 
     def _holds(self, timer: tuple[float, int, Target]) -> bool:
         """Timers are never taken out of the heap: one that was set anew no longer holds."""

@@ -46,6 +46,11 @@ class StatusServer:
         host, port = self._listener.getsockname()[:2]
         return host, port
 
+    @property
+    def clients(self) -> int:
+        """So many are being served now."""
+        return len(self._clients)
+
     def start(self) -> None:
         """Listen. Raises CannotListen, an operator's problem with its place and cure."""
         if self._listen:
