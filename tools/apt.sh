@@ -34,7 +34,7 @@ debian_apt() { # the suites wanted from the machine's mirror
   source_of "$mirror" "$*" >"$scratch/debian.sources"
   security=$(uris | grep -E '/debian-security/?$' | head -n 1)
   case "$*" in "$(codename)"*) [ -z "$security" ] || source_of "$security" "$(codename)-security" >>"$scratch/debian.sources" ;; esac
-  apt=(-q -o Dir::Etc::SourceList="$scratch/debian.sources" -o Dir::Etc::SourceParts=-
+  apt=(-qq -o Dir::Etc::SourceList="$scratch/debian.sources" -o Dir::Etc::SourceParts=-
     -o Dir::Etc::Trusted=/dev/null -o Dir::Etc::TrustedParts=/dev/null
     -o Dir::State::Lists="$scratch/lists" -o Dir::Cache="$scratch/cache"
     -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none -o Acquire::AllowInsecureRepositories=false

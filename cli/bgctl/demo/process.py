@@ -89,7 +89,7 @@ class Process:
                 stderr=log,
                 text=True,
                 start_new_session=True,
-                env=environment(),
+                env=environment() | {"TMPDIR": str(self.log.parent)},  # what they leave goes with it
             )
         self.wait_ready()
         return self
