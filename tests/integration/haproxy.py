@@ -179,6 +179,7 @@ class Origin:
         self.name, self.address = name, address
         self.delay_s = delay_s
         self.healthy = True
+        self.asked = 0
         origin = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -186,7 +187,8 @@ class Origin:
             wbufsize = -1  # head and body in one packet
 
             def do_GET(self) -> None:
-                if origin.delay_s and "bgd" not in self.headers.get("User-Agent", ""):
+                if "bgd" not in self.headers.get("User-Agent", ""):
+                    origin.asked += 1
                     time.sleep(origin.delay_s)
                 body = f"{origin.name} {self.path}".encode()
                 self.send_response(200 if origin.healthy else 500)

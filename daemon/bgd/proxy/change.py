@@ -36,6 +36,7 @@ class Change:
         self._structure.remember(
             {app.name: Block(app, self._structure.servers_of_text(app.name)) for app in apps}
         )
+        self._flipped: dict[str, tuple[float, Wanted]] = {}
         self._told = ""
 
     def reconfigure(self, apps: Sequence[AppSettings]) -> None:
@@ -85,11 +86,12 @@ class Change:
 
     def sync(self, wanted: Mapping[str, Wanted | None]) -> Mapping[str, Failed]:
         """Bring servers and structure in step with `wanted`; the apps that could not be, with why."""
+        asked_s = time.monotonic()
         for app, want in wanted.items():
             if want is not None:
                 self._structure.healthy[app] = want.healthy
         try:
-            return self._structure.settle(lambda good: self._targets(wanted, good))
+            return self._structure.settle(lambda good: self._targets(wanted, good, asked_s))
         except WorldError as error:
             return dict.fromkeys(wanted, error.failed)
         except OSError as error:
@@ -109,10 +111,23 @@ class Change:
         servers = want.servers if want else good.servers if good else NO_SERVERS
         return Block(self._apps[app], {colour: frozenset(servers.get(colour, ())) for colour in Colour})
 
-    def _targets(self, wanted: Mapping[str, Wanted | None], good: Mapping[str, Block]) -> dict[str, Block]:
-        """Only apps that the proxy has: a sync brings in none that nobody has flipped yet, and takes
-        out only what is configured no more (what it was not told of may be on its way in)."""
-        return {app: self._block(app, wanted.get(app)) for app in good if app in self._apps}
+    def _targets(
+        self, wanted: Mapping[str, Wanted | None], good: Mapping[str, Block], asked_s: float
+    ) -> dict[str, Block]:
+        """Only apps that the proxy has: a sync brings in none that nobody has flipped yet.
+
+        What a flip brought meanwhile is newer than what this sync was asked for, so a configured app
+        that is not in it is kept, not taken out.
+        """
+        targets = {}
+        for app, block in good.items():
+            if app in self._apps:
+                flipped_s, flipped_with = self._flipped.get(app, (0.0, None))
+                want = flipped_with if flipped_s > asked_s else wanted.get(app)
+                targets[app] = self._block(app, want)
+            elif app in wanted:
+                targets[app] = block
+        return targets
 
     def _decided(self, running: Running) -> dict[str, Colour]:
         """What the map in the serving worker says; nothing when its structure is not the file's."""
@@ -133,6 +148,7 @@ class Change:
     def _flip(self, app: str, colour: Colour, want: Wanted | None) -> str:
         if want is not None:
             self._structure.healthy[app] = want.healthy
+            self._flipped[app] = time.monotonic(), want
         if app in self._structure.good and self._by_map(app, colour, want):
             return "runtime"
         self._by_reload(app, colour, want)
@@ -145,8 +161,10 @@ class Change:
         marker, servers = self._proxy.glance(name)
         if not structure.is_ours(marker) or _must_resolve(want, colour, servers):
             return False
-        self._proxy.carry_out(self._steps(app, colour, want, servers))
-        if _answers(want, colour):
+        # Servers that HAProxy's own checks hold up need no rehearsal: it would take as long as their answer.
+        steps = self._steps(app, colour, want, servers)
+        self._proxy.carry_out(steps)
+        if steps and _answers(want, colour):
             self._proxy.rehearse(structure.good[app].settings, colour, structure.fronts(app))
         before = structure.set_colour(app, colour)
         try:

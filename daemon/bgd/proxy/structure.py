@@ -309,7 +309,8 @@ class Structure:
     ) -> None:
         markers = self._markers
         self._markers = markers | {vetted.page.structure}
-        before = {app: self.set_colour(app, colour) for app, colour in colours.items()}
+        leaving = dict.fromkeys(self._colours.keys() - vetted.blocks.keys())
+        before = {app: self.set_colour(app, colour) for app, colour in {**leaving, **colours}.items()}
         try:
             self.write_map()
             if vetted.page.text != standing:
