@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from bench.contenders import Apps, Bgd, Contender, Follower, backends_of, conten
 from bench.rest import Rest, measure
 from bench.turns import Score, turn
 from bgctl.demo.parts import Backends, Consul
-from bgctl.demo.process import LateError, MissingError
+from bgctl.demo.process import LateError, MissingError, scratch
 
 SETTLE_S = 5.0
 
@@ -39,7 +38,7 @@ def at_rest(taking_part: Sequence[Contender], seconds: float) -> Rest:
 def with_apps(number: int, given: argparse.Namespace) -> tuple[list[Score], Rest]:
     """One world with so many apps: rest first, then turns."""
     names = ["shop", *(f"app{each}" for each in range(1, number))]
-    with tempfile.TemporaryDirectory(prefix="bgd-bench-") as made, ExitStack() as stack:
+    with scratch("bgd-bench-") as made, ExitStack() as stack:
         folder = Path(made)
         backends = stack.enter_context(Backends(folder, ["blue", "blue", "green", "green"] * number))
         consul = stack.enter_context(Consul(folder))

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,17 +27,24 @@ def belonging_to(folder: Path) -> list[int]:
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+def folder() -> Iterator[Path]:
+    """A short one: the demo keeps its sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def started(folder: Path) -> Iterator["subprocess.Popen[str]"]:
     child = subprocess.Popen(
         [sys.executable, "-m", "bgctl", "demo"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment() | {"TMPDIR": str(tmp_path)},
+        env=environment() | {"TMPDIR": str(folder)},
         start_new_session=True,
     )
     yield child
-    for pid in {child.pid, *belonging_to(tmp_path)}:
+    for pid in {child.pid, *belonging_to(folder)}:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -58,7 +66,7 @@ def read_until(child: "subprocess.Popen[str]", wanted: str) -> None:
     ("moment", "number"), [("HAProxy is up", signal.SIGTERM), ("requests, 0 lost", signal.SIGINT)]
 )
 def test_an_interrupted_demo_tidies_up(
-    tmp_path: Path, started: "subprocess.Popen[str]", moment: str, number: signal.Signals
+    folder: Path, started: "subprocess.Popen[str]", moment: str, number: signal.Signals
 ) -> None:
     """Interrupted while it starts or under load, the demo ends with 130, and nothing is left."""
     read_until(started, moment)
@@ -66,14 +74,14 @@ def test_an_interrupted_demo_tidies_up(
     started.send_signal(number)
 
     assert started.wait(30) == 130
-    assert belonging_to(tmp_path) == []
-    assert list(tmp_path.glob("bgd-demo-*")) == []
+    assert belonging_to(folder) == []
+    assert list(folder.glob("bgd-demo-*")) == []
 
 
-def test_a_killed_demo_takes_its_parts_with_it(tmp_path: Path, started: "subprocess.Popen[str]") -> None:
+def test_a_killed_demo_takes_its_parts_with_it(folder: Path, started: "subprocess.Popen[str]") -> None:
     """Even a demo that cannot tidy up leaves no process behind."""
     read_until(started, "HAProxy is up")
 
     started.kill()
 
-    until("all processes have ended", lambda: belonging_to(tmp_path) == [])
+    until("all processes have ended", lambda: belonging_to(folder) == [])

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from typing import Self
 import bgctl
 
 POLL_S = 0.01
+LONGEST_TEMPORARY = 40
 SOURCES = Path(bgctl.__file__).resolve().parents[1]
 CHECKOUT = SOURCES.parent
 
@@ -51,6 +53,12 @@ def free_ports(number: int) -> list[int]:
     for opened in sockets:
         opened.close()
     return ports
+
+
+def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    """A folder for a run, with a path short enough for the sockets in it: the system allows 107 bytes."""
+    too_long = len(tempfile.gettempdir()) > LONGEST_TEMPORARY
+    return tempfile.TemporaryDirectory(prefix=prefix, dir="/tmp" if too_long else None)  # noqa: S108 (made anew)
 
 
 def until(what: str, true: Callable[[], bool], *, timeout_s: float = 20.0) -> None:

@@ -7,7 +7,6 @@ that never repeats a request. Nothing of it is left when the story ends, however
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ import attrs
 import click
 
 from bgctl.demo.parts import Backends, Consul, Daemon, Haproxy, Load, fetch
-from bgctl.demo.process import LateError, MissingError, environment, until
+from bgctl.demo.process import LateError, MissingError, environment, scratch, until
 
 LIVE_KEY = "bluegreen/apps/shop/live"
 RELEASES = {"blue": "2.4.0", "green": "2.5.0"}
@@ -238,7 +237,7 @@ def undisturbed() -> Iterator[None]:
 @click.command("demo")
 def demo() -> None:
     """Flip a real shop under load, there and back, on this machine."""
-    with ends_on_signals(), tempfile.TemporaryDirectory(prefix="bgd-demo-") as folder:
+    with ends_on_signals(), scratch("bgd-demo-") as folder:
         stack = ExitStack()
         try:
             load, flips = play(Teller(), Path(folder), stack)
