@@ -48,8 +48,8 @@ def save(path: Path, blocks: Blocks) -> None:
 def load(path: Path) -> dict[str, Block]:
     """Every app's block that can be read; one that cannot costs that app its last good block only."""
     try:
-        apps = json.loads(files.read(path) or "{}").get("apps", {})
-    except (ValueError, AttributeError):
+        apps = dict(json.loads(files.read(path) or "{}")["apps"])
+    except (ValueError, TypeError, KeyError):
         return {}
     return {name: block for name, saved in apps.items() if (block := _block(saved)) is not None}
 

@@ -1,0 +1,80 @@
+"""From blocks to text, and what of it is structure."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bgd.config import AppSettings, ProbeSettings
+from bgd.core.model import Colour, Server
+from bgd.proxy.blocks import NO_SERVERS, Block
+from bgd.proxy.errors import WorldError
+from bgd.proxy.render import Renderer, read_marker, read_servers
+
+
+def renderer(folder: Path) -> Renderer:
+    return Renderer(folder, "haproxy.cfg.j2", folder=folder, map_file=folder / "colours.map", node="lb-1")
+
+
+def block(*servers: Server, **changes: Any) -> Block:
+    settings = AppSettings(name="shop", service="shop", **changes)
+    return Block(settings, {**NO_SERVERS, Colour.BLUE: frozenset(servers)})
+
+
+def structure(folder: Path, *servers: Server, **changes: Any) -> str:
+    return renderer(folder).page({"shop": block(*servers, **changes)}).structure
+
+
+def test_servers_are_no_structure(tmp_path: Path) -> None:
+    """Servers that come and go at runtime, and their weights, leave the structure as it is."""
+    none = structure(tmp_path)
+
+    assert structure(tmp_path, Server("10.0.0.1", 80)) == none
+    assert structure(tmp_path, Server("10.0.0.1", 80, 7), Server("::1", 80)) == none
+
+
+def test_all_else_is_structure(tmp_path: Path) -> None:
+    """What only a reload can change makes another structure: lines, probes, host names."""
+    none = structure(tmp_path)
+
+    assert structure(tmp_path, lines=("http-request deny",)) != none
+    assert structure(tmp_path, probe=ProbeSettings(rise=5)) != none
+    assert structure(tmp_path, Server("web.example", 80)) != none
+
+
+def test_the_text_says_its_structure(tmp_path: Path) -> None:
+    """The marker that a running proxy shows is read back from the file."""
+    page = renderer(tmp_path).page({"shop": block()})
+
+    assert read_marker(page.text) == page.structure
+    assert read_marker("") is None
+
+
+def test_servers_are_read_back(tmp_path: Path) -> None:
+    """What is done at runtime is what the text says of a server."""
+    page = renderer(tmp_path).page({"shop": block(Server("::1", 80, 7))})
+
+    assert page.servers == read_servers(page.text)
+    assert page.servers["shop_blue"] == {"::1:80": "[::1]:80 check inter 1000ms rise 2 fall 3 weight 7"}
+    assert page.servers["shop_green"] == {}
+
+
+def test_own_template_extends_the_shipped(tmp_path: Path) -> None:
+    """A template of the host's own may fill the blocks of the shipped one."""
+    own = '{% extends "shipped/haproxy.cfg.j2" %}{% block global %}    # mine\n{% endblock %}'
+    (tmp_path / "haproxy.cfg.j2").write_text(own)
+
+    assert "    # mine\n" in renderer(tmp_path).page({}).text
+
+
+def test_templates_are_read_once(tmp_path: Path) -> None:
+    """A template that is being edited counts from the next reading of the configuration on."""
+    mine = '{% extends "shipped/haproxy.cfg.j2" %}'
+    (tmp_path / "haproxy.cfg.j2").write_text(mine)
+    before = renderer(tmp_path)
+    before.page({})
+    (tmp_path / "haproxy.cfg.j2").write_text("{% nonsense")
+
+    assert "frontend bgd_shop" in before.page({"shop": block()}).text
+    with pytest.raises(WorldError, match="haproxy.cfg.j2, line 1"):
+        renderer(tmp_path).page({})
