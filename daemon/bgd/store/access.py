@@ -57,28 +57,27 @@ class Access:
         if self.token_file is None:
             return self.token
         try:
-            return self.token_file.read_text().strip() or self.token
+            token = self.token_file.read_text().strip() or self.token
         except (OSError, UnicodeDecodeError) as error:
             what = f"{str(self.token_file)!r} cannot be read: {_cause(error)}"
             raise BadSetting(self.token_file_named_in, what, "name a readable file") from error
+        return _one_token(token, self.token_file_named_in)
 
 
 def access(settings: ConsulSettings, environ: Mapping[str, str]) -> Access:
     """How to reach Consul; raises BadSetting."""
     place = _place(settings, environ)
     token_place, token_file = _either("token_file", settings.token_file, "CONSUL_HTTP_TOKEN_FILE", environ)
-    made = Access(
+    return Access(
         place=place,
         tls=_tls(settings, environ) if place.tls else None,
         tls_name=environ.get("CONSUL_TLS_SERVER_NAME", ""),
-        token=environ.get("CONSUL_HTTP_TOKEN", ""),
+        token=_one_token(environ.get("CONSUL_HTTP_TOKEN", ""), "CONSUL_HTTP_TOKEN"),
         token_file=Path(token_file) if token_file else None,
         token_file_named_in=token_place,
         datacenter=settings.datacenter,
         login=_login(environ.get("CONSUL_HTTP_AUTH", "")),
     )
-    _check_token(made.read_token(), token_place if token_file else "CONSUL_HTTP_TOKEN")
-    return made
 
 
 def _either(field: str, setting: str, variable: str, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -158,9 +157,11 @@ def _login(pair: str) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode() if pair else ""
 
 
-def _check_token(token: str, place: str) -> None:
+def _one_token(token: str, place: str) -> str:
+    """A token that can stand in a header."""
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise BadSetting(place, "holds more than one token", "put the token alone in it, on one line")
+    return token
 
 
 def _cause(error: Exception) -> str:

@@ -5,7 +5,6 @@ another one; that an index is a number. How failures are told is in `transport`,
 `access`, how to wait for changes in `follow`.
 """
 
-import binascii
 import json
 import os
 import threading
@@ -13,48 +12,20 @@ import urllib.parse
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import consul.base
 
 from bgd.config import ConsulSettings
+from bgd.store import entry
 from bgd.store.access import access
+from bgd.store.entry import Entry, Tree
 from bgd.store.faults import BadSetting, Fault, StoreFault
 from bgd.store.keys import Keys
 from bgd.store.ops import Op
 from bgd.store.transport import READ_S, Transport
 
 __all__ = ["BadSetting", "Client", "Entry", "Fault", "StoreFault"]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One key as Consul tells it; decoded when asked, since most of a tree has not changed."""
-
-    told: Mapping[str, Any]
-
-    @property
-    def key(self) -> str:
-        return str(self.told["Key"])
-
-    @property
-    def value(self) -> bytes:
-        """The bytes of the value; a key without one (the UI makes such) holds none."""
-        return binascii.a2b_base64(self.told["Value"] or "")
-
-    @property
-    def modify_index(self) -> int:
-        return int(self.told["ModifyIndex"])
-
-    @property
-    def flags(self) -> int:
-        return int(self.told["Flags"])
-
-    @property
-    def session(self) -> str:
-        """The session that holds it, or empty."""
-        return str(self.told.get("Session", ""))
 
 
 class Client:
@@ -83,6 +54,23 @@ class Client:
         """All keys below a prefix; with an index, when that has changed or `wait_s` are over."""
         params = [("recurse", "1"), *_waiting(index, wait_s), *_flags(consistent)]
         found: tuple[int, list[Entry]] = self._http.get(_entries, f"/v1/kv/{_safe(prefix)}", params)
+        return found
+
+    def watch_tree(self, prefix: str, before: Tree | None, *, wait_s: float) -> Tree:
+        """A tree when it has changed since `before`, or `wait_s` are over; only the change is parsed."""
+        waiting = _waiting(before.index, wait_s) if before else []
+
+        def told(answer: Any) -> Tree:
+            index = _index(answer.headers.get("x-consul-index"))
+            if answer.code == 404:
+                return Tree(index, (), 0)
+            body = answer.body.decode()
+            if before is not None and before.index <= index:
+                return entry.grow(before, index, body)
+            entries = entry.parse(body)
+            return Tree(index, entries, len(entries))
+
+        found: Tree = self._http.get(told, f"/v1/kv/{_safe(prefix)}", [("recurse", "1"), *waiting])
         return found
 
     def names(self, prefix: str) -> list[str]:
@@ -170,12 +158,22 @@ class _Http(consul.base.HTTPClient):  # type: ignore[misc]
         body = data.encode() if data is not None else None
         url = urllib.parse.quote(path, safe="/:") + query
         answer = self._transport.call(method, url, body, read_s=_read_s(pairs))
-        told = consul.base.Response(answer.status, answer.headers, answer.body, answer.body)
+        told = consul.base.Response(answer.status, _Headers(answer.headers), answer.body, answer.body)
         try:
             return callback(told)
         except (ValueError, TypeError, KeyError) as error:
             detail = f"{method} {path}: an answer that is not Consul's: {answer.body[:80]!r}"
             raise StoreFault(Fault.LOST if method == "GET" else Fault.UNKNOWN, detail) from error
+
+
+class _Headers(dict[str, str]):
+    """Headers that are found however the library writes their names."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
 
 
 class _Library(consul.base.Consul):  # type: ignore[misc]
@@ -208,13 +206,13 @@ def _quiet_construction() -> Iterator[None]:
 
 
 def _entries(answer: Any) -> tuple[int, list[Entry]]:
-    entries = [] if answer.code == 404 else [Entry(told) for told in json.loads(answer.body)]
-    return _index(answer.headers.get("X-Consul-Index")), entries
+    entries = [] if answer.code == 404 else entry.parse(answer.body)
+    return _index(answer.headers.get("x-consul-index")), entries
 
 
 def _names(answer: Any) -> tuple[int, list[str]]:
     names = [] if answer.code == 404 else [str(name) for name in json.loads(answer.body)]
-    return _index(answer.headers.get("X-Consul-Index")), names
+    return _index(answer.headers.get("x-consul-index")), names
 
 
 def _index(text: str | None) -> int:

@@ -7,13 +7,14 @@ it is posted only when a meaning changed, and once more when Consul is back.
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bgd.core.events import LiveSeen, StoreDenied, StoreLost
-from bgd.core.model import KeyGone, LiveKey
+from bgd.core.model import Desired, KeyGone, LiveKey
 from bgd.ports import Post
 from bgd.store import wishes
-from bgd.store.client import Client, Entry, Fault, StoreFault
+from bgd.store.client import Client, Fault, StoreFault
+from bgd.store.entry import Entry, Tree
 from bgd.store.follow import WAIT_S, follow
 from bgd.store.presence import Presence
 
@@ -41,7 +42,7 @@ class WishWatch:
         self._stop = threading.Event()
         self._posting = threading.Lock()
         self._told: Mapping[str, _Told] = {}
-        self._index = 0
+        self._tree: Tree | None = None
         self._well = False
         self._thread = threading.Thread(target=self._run, name="wishes", daemon=True)
 
@@ -73,9 +74,9 @@ class WishWatch:
         self._post(StoreDenied(fault.detail) if denied else StoreLost(fault.detail))
 
     def _seen(self, told: Mapping[str, _Told]) -> None:
-        news = not self._well or told != self._told
+        before, was_well = self._keys(), self._well
         self._well, self._told = True, told
-        if news:
+        if not was_well or self._keys() != before:
             self._post(LiveSeen(self._keys()))
 
     def _post(self, event: LiveSeen | StoreLost | StoreDenied) -> None:
@@ -88,17 +89,20 @@ class WishWatch:
     # -- asking -------------------------------------------------------------------------------------
 
     def _ask(self, index: int) -> tuple[int, Mapping[str, _Told]]:
-        now, entries = self._client.read_tree(self._client.keys.apps, index=index, wait_s=WAIT_S)
-        # After a fault or a step backwards an index says nothing about what was read before it.
-        known = self._told if index and now >= self._index else {}
-        self._index = now
-        lives, orders = self._sorted(entries)
-        told = {app: _told(lives[app], orders.get(app), known.get(app)) for app in self._apps if app in lives}
-        if len(told) < len(self._apps):
+        # After a fault or a step backwards nothing of what was read before counts.
+        before = self._tree if index else None
+        tree = self._client.watch_tree(self._client.keys.apps, before, wait_s=WAIT_S)
+        known = self._told if before is not None and tree.index >= before.index else {}
+        told = self._read(tree.entries, known)
+        if not tree.whole:
+            told = {**known, **told}
+        elif len(told) < len(self._apps):
             self._add_missing(told, known)
-        return now, told
+        self._tree = tree
+        return tree.index, told
 
-    def _sorted(self, entries: list[Entry]) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    def _read(self, entries: Sequence[Entry], known: Mapping[str, _Told]) -> dict[str, _Told]:
+        """What these entries say; an order belongs only to a live key that changed with it."""
         lives, orders = {}, {}
         for entry in entries:
             key = entry.told["Key"]
@@ -106,7 +110,9 @@ class WishWatch:
                 lives[self._lives[key]] = entry
             elif key in self._orders:
                 orders[self._orders[key]] = entry
-        return lives, orders
+        told = {app: _told(live, orders.get(app), known.get(app)) for app, live in lives.items()}
+        lone = {app: known[app] for app in orders if app not in lives and app in known}
+        return {**told, **{app: _without_order(told) for app, told in lone.items()}}
 
     def _add_missing(self, told: dict[str, _Told], known: Mapping[str, _Told]) -> None:
         missing = [app for app in self._apps if app not in told]
@@ -127,3 +133,7 @@ class WishWatch:
 def _told(live: Entry, order: Entry | None, known: _Told | None) -> _Told:
     stamp = (live.modify_index, order.modify_index if order else 0)
     return known if known and known.stamp == stamp else _Told(stamp, wishes.live_key(live, order))
+
+
+def _without_order(told: _Told) -> _Told:
+    return replace(told, key=replace(told.key, order=None)) if isinstance(told.key, Desired) else told
