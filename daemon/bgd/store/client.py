@@ -25,6 +25,9 @@ from bgd.store.keys import Keys
 from bgd.store.ops import Op
 from bgd.store.transport import READ_S, Transport
 
+SLACK_S = 5.0
+"""How much longer than its wait a blocking query may take, on top of a sixteenth of it."""
+
 __all__ = ["BadSetting", "Client", "Entry", "Fault", "StoreFault"]
 
 
@@ -233,7 +236,7 @@ def _flags(consistent: bool) -> list[tuple[str, str]]:
 def _read_s(pairs: Sequence[tuple[str, Any]]) -> float:
     """How long an answer may take: a server adds up to a sixteenth to the wait that is asked for."""
     wait = dict(pairs).get("wait")
-    return float(wait.removesuffix("s")) * 17 / 16 + 5 if wait else READ_S
+    return float(wait.removesuffix("s")) * 17 / 16 + SLACK_S if wait else READ_S
 
 
 def _safe(key: str) -> str:
