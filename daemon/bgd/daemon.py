@@ -33,7 +33,7 @@ LOOK_S = 1.0
 """So often the running proxy is asked what it decides."""
 STUCK_S = 15.0
 """A loop that has not turned for so long is stuck: systemd is no longer told that it lives."""
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 """How long one thread may keep the interpreter from another: a flip waits for it."""
 
 

@@ -70,11 +70,11 @@ class Hands:
         """Let what is under way end; start nothing more."""
         self._workers.shutdown(wait=True, cancel_futures=True)
 
-    def carry_out(self, app: str, deed: Deed, knowledge: Knowledge, wanted: AllWanted) -> None:
+    def carry_out(self, app: str, deed: Deed, knowledge: Knowledge) -> None:
         """Start an action; `Finished` follows."""
 
         def work() -> None:
-            outcome = self._outcome(app, deed, knowledge, wanted)
+            outcome = self._outcome(app, deed, knowledge)
             if isinstance(outcome, Serving):
                 self._save(replace(knowledge, serving=outcome))
             self._post(Finished(app, deed, outcome))
@@ -104,11 +104,11 @@ class Hands:
 
         self._workers.submit(guarded)
 
-    def _outcome(self, app: str, deed: Deed, knowledge: Knowledge, wanted: AllWanted) -> Serving | Failed:
+    def _outcome(self, app: str, deed: Deed, knowledge: Knowledge) -> Serving | Failed:
         if isinstance(deed, Take):
             return advance.taken(knowledge, deed.desired)
         colour = deed.desired.colour if isinstance(deed, Flip) else deed.serving.colour
-        result = self._proxy.flip(app, colour, wanted)
+        result = self._proxy.flip(app, colour, knowledge.wanted(colour))
         if isinstance(result, Failed):
             return result
         if isinstance(deed, Repair):

@@ -235,11 +235,7 @@ class Loop:
         else:
             self._held.pop(app, None)
             self._busy[app] = action
-            target = action.desired.colour if isinstance(action, Flip) else None
-            wanted = {**self._second_hand.wanted(self._apps)}
-            if target is not None:
-                wanted[app] = knowledge.wanted(target)
-            self._hands.carry_out(app, action, knowledge, wanted)
+            self._hands.carry_out(app, action, knowledge)
         return snapshot, action
 
     def _hold(self, app: str, hold: Hold) -> None:

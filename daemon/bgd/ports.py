@@ -27,11 +27,10 @@ class Proxy(Protocol):
     def look(self, post: Post) -> None:
         """Ask the running proxy what it decides; post ProxySeen or ProxyLost."""
 
-    def flip(self, app: str, colour: Colour, wanted: Mapping[str, Wanted | None]) -> Proved | Failed:
+    def flip(self, app: str, colour: Colour, wanted: Wanted | None) -> Proved | Failed:
         """Make the proxy decide `colour` for `app`, prove it, else restore what was.
 
-        `wanted` is what all apps are to hold (None: keep what it has); it is used when the app is
-        not yet in the running configuration.
+        `wanted` is what the app is to hold (None: keep what it has).
         """
 
     def sync(self, wanted: Mapping[str, Wanted | None]) -> Mapping[str, Failed]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bgd.core.advance import Failed, again
 from bgd.core.knowledge import Knowledge, Trouble
-from bgd.core.model import Colour, Server
+from bgd.core.model import Wanted
 from bgd.hands import AllWanted, Hands
 
 GAP_S = 0.2
@@ -16,15 +16,14 @@ GAP_S = 0.2
 RESYNC_S = 30.0
 """Levels, not edges: so often everything is compared although nothing seems to have changed."""
 
-Servers = Mapping[Colour, frozenset[Server]]
-
-
 class SecondHand:
     """When to sync, and what came of it. One sync runs at a time."""
 
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
-        self._asked: dict[str, Servers | None] | None = None
+        self._asked: AllWanted | None = None
+        self._seen: dict[str, tuple[Knowledge, Wanted | None]] = {}
+        """What each app wants, worked out once for each change of what is known of it."""
         self._running = False
         self._earliest_s = 0.0
         self._at_latest_s = 0.0
@@ -42,27 +41,29 @@ class SecondHand:
         """Something may be out of step: compare with the next turn."""
         self._asked = None
 
-    def wanted(self, apps: Mapping[str, Knowledge]) -> AllWanted:
-        """What the proxy is to hold for every app that is served here."""
-        return {
-            app: knowledge.wanted(knowledge.serving.colour)
-            for app, knowledge in apps.items()
-            if knowledge.serving is not None
-        }
-
     def turn(self, apps: Mapping[str, Knowledge], now_s: float) -> None:
         """Start a sync when something differs from what was last asked for, or it is time."""
         if self._running:
             return
-        wanted = self.wanted(apps)
-        servers = {app: each.servers if each else None for app, each in wanted.items()}
+        wanted = self._wanted(apps)
         retry = any(now_s >= trouble.retry_s for trouble in self._trouble.values())
-        due = servers != self._asked or retry or now_s >= self._at_latest_s
+        due = wanted != self._asked or retry or now_s >= self._at_latest_s
         self._pending = due and _known(apps)
         if not self._pending or now_s < self._earliest_s:
             return
-        self._asked, self._running, self._pending = servers, True, False
+        self._asked, self._running, self._pending = wanted, True, False
         self._hands.sync(wanted)
+
+    def _wanted(self, apps: Mapping[str, Knowledge]) -> dict[str, Wanted | None]:
+        """What the proxy is to hold for every app that is served here."""
+        self._seen = {
+            app: self._seen[app]
+            if app in self._seen and self._seen[app][0] is knowledge
+            else (knowledge, knowledge.wanted(knowledge.serving.colour))
+            for app, knowledge in apps.items()
+            if knowledge.serving is not None
+        }
+        return {app: wanted for app, (_, wanted) in self._seen.items()}
 
     def ended(
         self, apps: Mapping[str, Knowledge], failed: Mapping[str, Failed], now_s: float

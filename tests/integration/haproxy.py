@@ -321,7 +321,7 @@ class Stage:
         return Wanted(**{"colour": colour, "servers": servers, "healthy": names, **changes})
 
     def flip(self, colour: Colour, app: str = "shop", **changes: Any) -> Any:
-        return self.change.flip(app, colour, {app: self.wanted(colour, **changes)})
+        return self.change.flip(app, colour, self.wanted(colour, **changes))
 
     def sync(self, colour: Colour = Colour.BLUE, **changes: Any) -> Any:
         """Every app is to hold every origin."""

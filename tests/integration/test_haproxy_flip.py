@@ -126,7 +126,7 @@ def test_flip_without_known_servers(stage: Stage) -> None:
     stage.open(app)
     stage.flip(BLUE)
 
-    outcome = stage.change.flip("shop", GREEN, {"shop": None})
+    outcome = stage.change.flip("shop", GREEN, None)
 
     assert isinstance(outcome, Proved)
     assert get(port_of(app)) == "green /"

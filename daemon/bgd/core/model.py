@@ -134,7 +134,7 @@ Backends = Mapping[Colour, tuple[Backend, ...]]
 class Wanted:
     """What the proxy is to hold for one app: the colour it decides for, and each colour's servers."""
 
-    colour: Colour
+    colour: Colour = field(compare=False)
     servers: Mapping[Colour, frozenset[Server]]
     healthy: frozenset[str] = field(default=frozenset(), compare=False)
     """Names of servers that are healthy by this node's own probes."""

@@ -42,12 +42,12 @@ class Change:
     def reconfigure(self, apps: Sequence[AppSettings]) -> None:
         """Take new settings and read the templates anew; the next sync brings them into the proxy."""
         self._apps = {app.name: app for app in apps}
-        self._structure.renderer = self._renderer()
+        self._structure.vetting.newest = self._renderer()
 
     def render(self, app: str | None = None) -> str:
         """The text of bgd's part with every app (or one), with what servers are known. Raises WorldError."""
         names = [app] if app else list(self._apps)
-        return self._structure.renderer.page({name: self._block(name, None) for name in names}).text
+        return self._structure.vetting.newest.page({name: self._block(name, None) for name in names}).text
 
     def check(self) -> list[str]:
         """What is wrong with bgd's part when every app is in it, a sentence each."""
@@ -73,11 +73,11 @@ class Change:
         self._observer.old_workers(old_workers)
         post(ProxySeen(asked_s, self._decided(running), old_workers, running.version))
 
-    def flip(self, app: str, colour: Colour, wanted: Mapping[str, Wanted | None]) -> Proved | Failed:
+    def flip(self, app: str, colour: Colour, wanted: Wanted | None) -> Proved | Failed:
         """Make the proxy decide `colour` for `app`, prove it, else restore what was."""
         started_s = time.monotonic()
         try:
-            via = self._flip(app, colour, wanted.get(app))
+            via = self._flip(app, colour, wanted)
         except WorldError as error:
             return error.failed
         except OSError as error:
@@ -166,17 +166,17 @@ class Change:
         self._proxy.carry_out(steps)
         if steps and _answers(want, colour):
             self._proxy.rehearse(structure.good[app].settings, colour, structure.fronts(app))
-        before = structure.set_colour(app, colour)
+        before = structure.colours.note(app, colour)
         try:
             if beside:
-                structure.write_map()
+                structure.colours.write()
             self._proxy.point(app, name)
             if not beside:
-                structure.write_map()
+                structure.colours.write()
             self._prove(app, colour, want)
             self._prove_after_reload(app, colour, want, begun)
         except (WorldError, OSError):
-            structure.put_back(app, before)
+            structure.colours.put_back(app, before)
             raise
         return True
 
@@ -197,9 +197,7 @@ class Change:
             return []
         name, servers = backend(app, colour), frozenset(want.servers.get(colour, ()))
         missing = any(server.name not in now for server in servers)
-        written = (
-            self._structure.renderer.page({app: self._block(app, want)}).servers[name] if missing else {}
-        )
+        written = self._structure.vetting.written(self._block(app, want))[name] if missing else {}
         return [
             *haproxy.server_steps(name, written, servers, now, want.healthy),
             *haproxy.revivals(name, now, want.healthy),
@@ -213,7 +211,7 @@ class Change:
             if before is None:
                 self._structure.expel(app)
             else:
-                self._structure.put_back(app, before)
+                self._structure.colours.put_back(app, before)
             raise
 
     def _prove(self, app: str, colour: Colour, want: Wanted | None) -> None:
