@@ -20,6 +20,7 @@ from bgd.host.clock import SystemClock
 from bgd.host.probe import AsyncProber
 from bgd.host.state import StateDirectory, StateLocked, Unreadable
 from bgd.host.systemd import ServiceManager
+from bgd.hands import Fault
 from bgd.loop import Loop, Reconfigured, Stop, World
 from bgd.proxy.change import Change
 from bgd.status.board import Board
@@ -103,6 +104,7 @@ class Daemon:
     def run(self) -> None:
         """Serve until SIGTERM. Raises SecondDaemon, or a fault of our own."""
         sys.setswitchinterval(SWITCH_S)
+        threading.excepthook = self._thread_died
         self._listen_to_signals()
         self._recall()
         self._open_status()
@@ -131,6 +133,11 @@ class Daemon:
 
     def _post(self, event: Event) -> None:
         self._loop.post(event)
+
+    def _thread_died(self, args: threading.ExceptHookArgs) -> None:
+        """A fault of our own in any thread ends the daemon: half a daemon is worse than a restart."""
+        self._log.error("thread died", thread=args.thread.name if args.thread else "")
+        self._loop.post(Fault(args.exc_value or RuntimeError(str(args.exc_type))))
 
     def _give_way(self, found: AnotherLives) -> None:
         self._second = str(found)

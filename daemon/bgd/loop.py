@@ -35,6 +35,9 @@ from bgd.ports import Clock, Observer, Prober, Proxy, State, Store
 from bgd.second_hand import SecondHand
 
 TICK_S = 1.0
+TELL_S = 0.02
+"""Telling waits so long for an action that has just begun: customers cannot wait. A flip by map has
+ended by then, and is told once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Loop:
         self._published: dict[str, Mapping[str, Any]] = {}
         self._following: set[str] = set()
         self._proxy_version = ""
+        self._untold: dict[str, tuple[Snapshot, Action]] = {}
+        self._tell_s = 0.0
         self._next_tick_s = 0.0
         self._stopped = False
         self.turned_s = self._clock.now_s()
@@ -121,18 +126,22 @@ class Loop:
         due = {app for app, knowledge in self._apps.items() if before.get(app) is not knowledge}
         if now_s >= self._next_tick_s:
             due |= self._tick(now_s)
-        # Everything that acts is handed out first: telling can wait, customers cannot.
-        decisions = {app: self._decide(app, now_s) for app in due}
-        for app, (snapshot, action) in decisions.items():
-            self._tell(app, snapshot, action)
+        began = len(self._busy)
+        self._untold |= {app: self._decide(app, now_s) for app in due}
+        if len(self._busy) > began:
+            self._tell_s = now_s + TELL_S
+        elif self._untold:
+            self._tell_all()
         self._second_hand.turn(self._apps, now_s)
         self.turned_s = now_s
-        if decisions:
+        if due:
             self._world.observer.looped(self._clock.now_s() - now_s)
 
     def _drain(self) -> list[Letter]:
         """Wait for the first letter or the next deadline, then take all that is there."""
         wake_s = min(self._next_tick_s, self._second_hand.wake_s)
+        if self._untold:
+            wake_s = min(wake_s, self._tell_s)
         letters: list[Letter] = []
         try:
             letters.append(self._mailbox.get(timeout=max(0.0, wake_s - self._clock.now_s())))
@@ -244,6 +253,12 @@ class Loop:
             self._log.info("hold", app=app, because=hold.because.value, detail=hold.detail)
 
     # -- tell -----------------------------------------------------------------------------------
+
+    def _tell_all(self) -> None:
+        untold, self._untold = self._untold, {}
+        for app, (snapshot, action) in untold.items():
+            if app in self._apps:
+                self._tell(app, snapshot, action)
 
     def _tell(self, app: str, snapshot: Snapshot, action: Action) -> None:
         """Report, remember, and ask for what the decision depends on."""

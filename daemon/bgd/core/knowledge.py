@@ -139,6 +139,8 @@ class Snapshot:
     decided: Colour | None
     formed: bool
     colours: Mapping[Colour, ColourView]
+    left_out: tuple[str, ...]
+    """What Consul told of this app that is not fit to be rendered, a sentence each."""
     old_workers_over: int | None
     """The number of old workers when it is above the budget, else None."""
     flip_trouble: Trouble | None
@@ -199,6 +201,7 @@ def freeze(knowledge: Knowledge, now_s: float) -> Snapshot:
         decided=k.decided,
         formed=k.sight is not Sight.UNSEEN and all(colour in k.formed for colour in Colour),
         colours={colour: _judge(k, colour) for colour in Colour},
+        left_out=k.left_out,
         old_workers_over=k.old_workers if over else None,
         flip_trouble=k.flip_trouble,
         repair_trouble=k.repair_trouble,

@@ -26,6 +26,7 @@ def report(s: Snapshot, action: Action, *, version: str, proxy: str) -> dict[str
         "prepared": None,
         "vote": None,
         "steady": None,
+        "left_out": list(s.left_out),
         "colours": {colour.value: _colour(view) for colour, view in s.colours.items()},
     }
 
