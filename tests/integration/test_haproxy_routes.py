@@ -42,7 +42,7 @@ def test_apps_share_a_bind(stage: Stage) -> None:
             servers={GREEN: frozenset({own}), BLUE: frozenset()},
             healthy=frozenset({own.name}),
         )
-        assert isinstance(stage.change.flip(app.name, GREEN, {app.name: want}), Proved)
+        assert isinstance(stage.change.flip(app.name, GREEN, want), Proved)
 
     def owner(host: str, path: str) -> str:
         return get(int(bind[0].rpartition(":")[2]), path, host).split()[0]
@@ -169,7 +169,7 @@ def test_tcp_app(stage: Stage, greeters: dict[Colour, Greeter]) -> None:
     stage.open(app)
 
     def flip(colour: Colour) -> object:
-        return stage.change.flip("db", colour, {"db": tcp_wanted(greeters, colour)})
+        return stage.change.flip("db", colour, tcp_wanted(greeters, colour))
 
     assert isinstance(flip(BLUE), Proved)
     with socket.create_connection(("127.0.0.1", port_of(app))) as early:
@@ -191,10 +191,10 @@ def test_dead_tcp_colour(stage: Stage, greeters: dict[Colour, Greeter]) -> None:
     """A tcp colour that takes no connection is never decided for."""
     app = stage.app("db", mode="tcp", probe=ProbeSettings(path=""), lines=("tcp-request connection reject",))
     stage.open(app)
-    stage.change.flip("db", BLUE, {"db": tcp_wanted(greeters, BLUE)})
+    stage.change.flip("db", BLUE, tcp_wanted(greeters, BLUE))
     greeters[GREEN].close()
 
-    outcome = stage.change.flip("db", GREEN, {"db": tcp_wanted(greeters, GREEN)})
+    outcome = stage.change.flip("db", GREEN, tcp_wanted(greeters, GREEN))
 
     assert isinstance(outcome, Failed)
     assert outcome.because == Because.NOT_PROVED

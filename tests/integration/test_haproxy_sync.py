@@ -302,18 +302,19 @@ def test_app_leaves(stage: Stage) -> None:
     stage.in_step()
 
 
-@pytest.mark.parametrize("lost", ["blocks.json", "colours.map", "bgd.cfg"])
-def test_a_file_is_lost(stage: Stage, lost: str) -> None:
+@pytest.mark.parametrize("lost", [["blocks.json"], ["colours.map"], ["bgd.cfg"], ["bgd.cfg", "blocks.json"]])
+def test_a_file_is_lost(stage: Stage, lost: list[str]) -> None:
     """A file of bgd's folder that is lost or torn is written anew from what runs, without a reload."""
     app = stage.app()
     stage.open(app)
     stage.flip(GREEN)
     worker = stage.haproxy.pid()
-    path = stage.haproxy.folder / lost
-    path.unlink() if lost != "blocks.json" else path.write_text('{"apps": {"shop')
-    if lost != "bgd.cfg":
-        stage.open(app)
+    for name in lost:
+        (stage.haproxy.folder / name).write_text('{"apps": {"shop')
+    stage.open(app)
 
+    assert stage.change.sync({"shop": None}) == {}
+    assert worker == stage.haproxy.pid()
     assert stage.sync(GREEN) == {}
     assert stage.look().decided == {"shop": GREEN}
     assert worker == stage.haproxy.pid()

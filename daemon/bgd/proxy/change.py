@@ -7,6 +7,7 @@ what could not be proved is put back as it was. Flips that need a reload share o
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bgd.config import AppSettings, ProxySettings
@@ -91,7 +92,7 @@ class Change:
             if want is not None:
                 self._structure.healthy[app] = want.healthy
         try:
-            return self._structure.settle(lambda good: self._targets(wanted, good, asked_s))
+            return self._structure.settle(partial(self._targets, wanted, asked_s))
         except WorldError as error:
             return dict.fromkeys(wanted, error.failed)
         except OSError as error:
@@ -112,14 +113,20 @@ class Change:
         return Block(self._apps[app], {colour: frozenset(servers.get(colour, ())) for colour in Colour})
 
     def _targets(
-        self, wanted: Mapping[str, Wanted | None], good: Mapping[str, Block], asked_s: float
-    ) -> dict[str, Block]:
+        self, wanted: Mapping[str, Wanted | None], asked_s: float, good: Mapping[str, Block], running: Running
+    ) -> dict[str, Block] | None:
         """Only apps that the proxy has: a sync brings in none that nobody has flipped yet.
 
         What a flip brought meanwhile is newer than what this sync was asked for, so a configured app
-        that is not in it is kept, not taken out.
+        that is not in it is kept, not taken out. An app that serves although all of bgd's files are lost
+        is kept as it is wanted; while that is not known (None), nothing at all may be changed.
         """
         targets = {}
+        unknown = [app for app in self._apps if app in running.decides and app not in good]
+        for app in unknown:
+            if (want := wanted.get(app)) is None:
+                return None
+            targets[app] = self._block(app, want)
         for app, block in good.items():
             if app in self._apps:
                 flipped_s, flipped_with = self._flipped.get(app, (0.0, None))

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+from bgd.core.reasons import Because
+from bgd.proxy.errors import WorldError
+
 
 def read(path: Path) -> str | None:
     """What the file holds, or None when there is none."""
@@ -26,6 +29,18 @@ def replace(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _settle(path.parent)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file that must stand before the next step. Raises WorldError."""
+    try:
+        replace(path, text)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> WorldError:
+    return WorldError(Because.CHECK_FAILED, f"cannot write {path}: {error.strerror}")
 
 
 def keep(path: Path, kept: Path) -> None:

@@ -16,12 +16,13 @@ from bgd.core.reasons import Because
 from bgd.ports import Failed
 from bgd.proxy import blocks, files
 from bgd.proxy.blocks import Block, Blocks
+from bgd.proxy.colour_map import ColourMap
 from bgd.proxy.errors import WorldError
 from bgd.proxy.haproxy import HAProxy, Running, server_steps, suppressions
 from bgd.proxy.reloads import Reloads
 from bgd.proxy.render import Page, Renderer, backend, by_name, read_marker, read_servers
 from bgd.proxy.routes import Frontend, frontends
-from bgd.proxy.vet import Vetted, faults, vet
+from bgd.proxy.vet import Vetted, Vetting, faults, vet
 
 NOBODY_HEALTHY: frozenset[str] = frozenset()
 
@@ -50,16 +51,14 @@ class Structure:
         self, settings: ProxySettings, proxy: HAProxy, renderer: Renderer, watcher: Watcher, log: Any
     ) -> None:
         self._settings, self._proxy, self._watcher, self._log = settings, proxy, watcher, log
-        self.renderer = renderer
+        self.vetting = Vetting(renderer, proxy.check)
+        self.colours = ColourMap(proxy, log)
         self.reloads = Reloads()
         self.healthy: dict[str, frozenset[str]] = {}
         self._blocks_file = proxy.folder / "blocks.json"
         self._one_at_a_time = threading.Lock()
-        self._map_lock = threading.Lock()
         self._tickets: dict[str, _Ticket] = {}
         self._leaving: set[tuple[str, str]] = set()
-        self._map_text = files.read(proxy.map_file) or ""
-        self._colours = _read_map(self._map_text)
         text = files.read(settings.file) or ""
         self._markers = frozenset({read_marker(text)})
         self.good: dict[str, Block] = {}
@@ -69,10 +68,11 @@ class Structure:
 
     def remember(self, blocks_of_text: Blocks) -> None:
         """Which apps the file has, by what was kept of them or else by the file itself."""
+        lost = self._markers == {None}
         self.good = {
             app: self._remembered.get(app, block)
             for app, block in blocks_of_text.items()
-            if backend(app, Colour.BLUE) in self._written
+            if backend(app, Colour.BLUE) in self._written or (lost and app in self._remembered)
         }
         self._fronts = self._make_fronts()
 
@@ -87,55 +87,25 @@ class Structure:
         """The frontends of an app, as they stand in the file."""
         return self._fronts.get(app, ())
 
-    # Colours
-
     def is_ours(self, marker: str | None) -> bool:
         """Whether a worker with this marker has the structure that stands in the file."""
         return marker is not None and marker in self._markers
 
-    def set_colour(self, app: str, colour: Colour | None) -> Colour | None:
-        """Note what the map is to say of an app; what it was to say before."""
-        before = self._colours.get(app)
-        if colour is None:
-            self._colours.pop(app, None)
-        else:
-            self._colours[app] = colour
-        return before
-
-    def write_map(self) -> None:
-        """Write the map as it is to be, unless somebody else just has. Raises WorldError."""
-        with self._map_lock:
-            text = "".join(f"{app} {backend(app, c)}\n" for app, c in sorted(self._colours.copy().items()))
-            if text == self._map_text and self._proxy.map_file.exists():
-                return
-            _write(self._proxy.map_file, text)
-            self._map_text = text
-
-    def put_back(self, app: str, before: Colour | None) -> None:
-        """Decide again as before a flip that was not proved, as far as can be."""
-        self.set_colour(app, before)
-        try:
-            if before is None:
-                self._proxy.unpoint(app)
-            else:
-                self._proxy.point(app, backend(app, before))
-        except OSError as error:
-            self._log.warning("could not point back", app=app, detail=str(error))
-        try:
-            self.write_map()
-        except WorldError as error:
-            self._log.warning("could not write the map back", app=app, detail=error.failed.detail)
-
     # Structure
 
-    def settle(self, wish: Callable[[Blocks], dict[str, Block]]) -> dict[str, Failed]:
-        """Bring file and proxy to the wished blocks, made from the good ones; what could not be, with why."""
+    def settle(self, wish: Callable[[Blocks, Running], dict[str, Block] | None]) -> dict[str, Failed]:
+        """Bring file and proxy to what is wished, seeing what is good and what runs.
+
+        Returns what could not be, with why. A wish of None: leave all as it is.
+        """
         with self._one_at_a_time:
-            return self._settle(wish(self.good), {}, spare=True)
+            running = self._proxy.running(servers_too=True)
+            targets = wish(self.good, running)
+            return {} if targets is None else self._settle(targets, {}, running, spare=True)
 
     def admit(self, app: str, block: Block, colour: Colour) -> Colour | None:
         """Bring an app in with its colour, sharing a reload with others that wait; its colour before."""
-        before = self._colours.get(app)
+        before = self.colours.of(app)
         ticket = self._tickets[app] = _Ticket(block, colour)
         with self._one_at_a_time:
             if not ticket.done:
@@ -156,13 +126,17 @@ class Structure:
         """What the proxy has against these blocks, without changing anything. Raises WorldError."""
         ill = faults(targets, self._proxy.folder)
         fine = {app: block for app, block in targets.items() if app not in ill}
-        vetted = vet(fine, {}, render=self.renderer.page, check=self._proxy.check, standing=None)
+        vetted = vet(fine, {}, render=self.vetting.newest.page, check=self._proxy.check, standing=None)
         return {**ill, **vetted.failed}
 
     def finish_removals(self) -> None:
         """Delete servers whose last connection has ended by now. Raises OSError."""
-        if self._leaving and not self._one_at_a_time.locked():
+        if not self._leaving or not self._one_at_a_time.acquire(blocking=False):
+            return
+        try:
             self._leaving = self._proxy.remove(self._leaving)
+        finally:
+            self._one_at_a_time.release()
 
     def _carry_out_tickets(self) -> None:
         tickets = {app: self._tickets.pop(app) for app in list(self._tickets)}
@@ -179,7 +153,12 @@ class Structure:
             ticket.failed, ticket.done = failed.get(app), True
 
     def _settle(
-        self, targets: Blocks, colours: Mapping[str, Colour], *, spare: bool = False
+        self,
+        targets: Blocks,
+        colours: Mapping[str, Colour],
+        running: Running | None = None,
+        *,
+        spare: bool = False,
     ) -> dict[str, Failed]:
         ill = faults(targets, self._proxy.folder)
         targets = {
@@ -187,13 +166,11 @@ class Structure:
             for app, block in targets.items()
             if app not in ill or app in self.good
         }
-        running = self._proxy.running(servers_too=True)
-        self._adopt_colours(running)
+        running = running or self._proxy.running(servers_too=True)
+        self.colours.adopt(targets, running.decides)
         failed, targets = self._spare(targets, running) if spare else ({}, targets)
         standing = files.read(self._settings.file)
-        vetted = vet(
-            targets, self.good, render=self.renderer.page, check=self._proxy.check, standing=standing
-        )
+        vetted = self.vetting.vet(targets, self.good, standing)
         failed = {**ill, **failed, **vetted.failed}
         colours = {app: colour for app, colour in colours.items() if app in vetted.blocks}
         if vetted.page.structure == running.structure:
@@ -201,13 +178,6 @@ class Structure:
         if not vetted.fit:
             return failed
         return {**failed, **self._anew(vetted, running, colours, standing)}
-
-    def _adopt_colours(self, running: Running) -> None:
-        """A map file that was lost is written again from the map that serves."""
-        for app in self.good:
-            for colour in Colour:
-                if app not in self._colours and running.decides.get(app) == backend(app, colour):
-                    self._colours[app] = colour
 
     def _spare(self, targets: Blocks, running: Running) -> tuple[dict[str, Failed], dict[str, Block]]:
         """Above the budget of old workers only what traffic needs is reloaded: settings wait."""
@@ -240,7 +210,7 @@ class Structure:
             self._log.warning("servers need a reload", detail=refused[0])
             return self._anew(vetted, running, colours, standing) if vetted.fit else {}
         for app, colour in colours.items():
-            self.set_colour(app, colour)
+            self.colours.note(app, colour)
             self._proxy.point(app, backend(app, colour))
         if vetted.fit:
             self._take(vetted, standing)
@@ -266,11 +236,11 @@ class Structure:
 
     def _take(self, vetted: Vetted, standing: str | None) -> None:
         """This is now what stands and what serves. Raises WorldError."""
-        for app in self._colours.keys() - vetted.blocks.keys():
-            self.set_colour(app, None)
-        self.write_map()
+        self.colours.note_all(self.colours.others(vetted.blocks))
+        self.colours.write()
         if vetted.page.text != standing:
-            _write(self._settings.file, vetted.page.text)
+            files.write(self._settings.file, vetted.page.text)
+        self.vetting.took()
         self._markers = frozenset({vetted.page.structure})
         changed, self.good = vetted.blocks != self.good, dict(vetted.blocks)
         if changed:
@@ -278,7 +248,7 @@ class Structure:
             try:
                 blocks.save(self._blocks_file, self.good)
             except OSError as error:
-                raise _cannot_write(self._blocks_file, error) from error
+                raise files.cannot_write(self._blocks_file, error) from error
 
     def _make_fronts(self) -> dict[str, list[Frontend]]:
         found: dict[str, list[Frontend]] = {}
@@ -297,8 +267,11 @@ class Structure:
             with self.reloads.one():
                 self._reload_into(vetted, running, colours, standing)
         except WorldError as error:
-            self._watcher.reloaded("failed")
-            self._log.warning("reload failed", detail=error.failed.detail)
+            if error.failed.because is Because.RELOAD_FAILED:
+                self._watcher.reloaded("failed")
+            self._log.warning(
+                "structure not changed", because=error.failed.because, detail=error.failed.detail
+            )
             return self._each_alone(vetted, colours, error.failed)
         self._watcher.reloaded("done")
         self._log.info("reloaded", structure=vetted.page.structure)
@@ -309,13 +282,12 @@ class Structure:
     ) -> None:
         markers = self._markers
         self._markers = markers | {vetted.page.structure}
-        leaving = dict.fromkeys(self._colours.keys() - vetted.blocks.keys())
-        before = {app: self.set_colour(app, colour) for app, colour in {**leaving, **colours}.items()}
+        before = self.colours.note_all({**self.colours.others(vetted.blocks), **colours})
         try:
-            self.write_map()
+            self.colours.write()
             if vetted.page.text != standing:
                 _keep(self._settings)
-                _write(self._settings.file, vetted.page.text)
+                files.write(self._settings.file, vetted.page.text)
             self._proxy.reload(vetted.page.structure, running)
         except WorldError:
             self._markers = markers
@@ -326,14 +298,13 @@ class Structure:
         self._set_again(vetted)
 
     def _restore(self, before: Mapping[str, Colour | None], page: Page, standing: str | None) -> None:
-        for app, colour in before.items():
-            self.set_colour(app, colour)
+        self.colours.note_all(before)
         try:
-            self.write_map()
+            self.colours.write()
             if standing is None:
                 self._settings.file.unlink(missing_ok=True)
             elif standing != page.text:
-                _write(self._settings.file, standing)
+                files.write(self._settings.file, standing)
         except (WorldError, OSError) as error:
             self._log.error("could not restore the last good file", detail=str(error))
 
@@ -349,10 +320,7 @@ class Structure:
         ]
         try:
             self._proxy.carry_out(steps)
-            decides = self._proxy.running().decides
-            for app, colour in self._colours.copy().items():
-                if decides.get(app) != backend(app, colour):
-                    self._proxy.point(app, backend(app, colour))
+            self.colours.set_again()
         except OSError as error:
             raise WorldError(Because.PROXY_LOST, str(error)) from error
 
@@ -376,16 +344,6 @@ class Structure:
         )
 
 
-def _read_map(text: str) -> dict[str, Colour]:
-    found = {}
-    for line in text.splitlines():
-        app, _, name = line.partition(" ")
-        for colour in Colour:
-            if name.strip() == backend(app, colour):
-                found[app] = colour
-    return found
-
-
 def _server(name: str, written: str) -> Server:
     address, _, port = name.rpartition(":")
     words = written.split()
@@ -397,15 +355,4 @@ def _keep(settings: ProxySettings) -> None:
     try:
         files.keep(settings.file, settings.file.with_suffix(".good"))
     except OSError as error:
-        raise _cannot_write(settings.file, error) from error
-
-
-def _write(path: Any, text: str) -> None:
-    try:
-        files.replace(path, text)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: Any, error: OSError) -> WorldError:
-    return WorldError(Because.CHECK_FAILED, f"cannot write {path}: {error.strerror}")
+        raise files.cannot_write(settings.file, error) from error

@@ -1,17 +1,19 @@
 """Which blocks may stand in the file: all that the proxy accepts, and of the others their last good.
 
 Rules that live here: one app's bad block never holds up another's; an app whose new settings are
-refused keeps its old ones with its new servers; what fails without any change is nobody's fault.
+refused keeps its old ones with its new servers; what fails without any change is nobody's fault;
+templates that are refused leave the last good ones at work.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bgd.core.reasons import Because
 from bgd.ports import Failed
 from bgd.proxy.blocks import Block, Blocks
-from bgd.proxy.render import Page
+from bgd.proxy.errors import WorldError
+from bgd.proxy.render import Page, Renderer
 from bgd.proxy.routes import frontends
 
 Check = Callable[[str], str | None]
@@ -62,6 +64,41 @@ def _candidates(target: Block, good: Block | None) -> Iterator[Block]:
     yield target
     if good and good.settings != target.settings and good.servers != target.servers:
         yield target.with_settings(good.settings)
+
+
+class Vetting:
+    """Vets with the newest templates, and while those are refused with the last that were not."""
+
+    def __init__(self, renderer: Renderer, check: Check) -> None:
+        self.newest = renderer
+        self._steady = self._used = renderer
+        self._check = check
+
+    def vet(self, targets: Blocks, good: Blocks, standing: str | None) -> Vetted:
+        """Find what of the targets may stand. Raises WorldError when no template renders."""
+        refused: Mapping[str, Failed]
+        self._used = self.newest
+        try:
+            found = vet(targets, good, render=self.newest.page, check=self._check, standing=standing)
+        except WorldError as error:
+            refused = dict.fromkeys(targets, error.failed)
+            if self._steady is self.newest:
+                raise
+        else:
+            refused = found.failed
+            if found.fit or self._steady is self.newest:
+                return found
+        self._used = self._steady
+        older = vet(targets, good, render=self._steady.page, check=self._check, standing=standing)
+        return replace(older, failed={**older.failed, **refused})
+
+    def took(self) -> None:
+        """What was vetted last stands and serves."""
+        self._steady = self._used
+
+    def written(self, block: Block) -> Mapping[str, Mapping[str, str]]:
+        """How an app's servers are written."""
+        return self._steady.page({block.settings.name: block}).servers
 
 
 SOCKET_PATH_MAX = 107  # what the kernel takes for a unix socket

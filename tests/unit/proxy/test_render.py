@@ -76,5 +76,5 @@ def test_templates_are_read_once(tmp_path: Path) -> None:
     (tmp_path / "haproxy.cfg.j2").write_text("{% nonsense")
 
     assert "frontend bgd_shop" in before.page({"shop": block()}).text
-    with pytest.raises(WorldError, match="haproxy.cfg.j2, line 1"):
+    with pytest.raises(WorldError, match=r"haproxy\.cfg\.j2, line 1"):
         renderer(tmp_path).page({})
