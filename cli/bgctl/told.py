@@ -52,6 +52,12 @@ class Member:
         return _number(self.serving, "generation")
 
     @property
+    def left_out(self) -> list[str]:
+        """What Consul told that is not fit to be rendered, a sentence each."""
+        sentences = self.report.get("left_out")
+        return [str(each) for each in sentences] if isinstance(sentences, list) else []
+
+    @property
     def highest_generation(self) -> int:
         """The newest generation that this member has heard of."""
         return max(self.serves_generation, _number(_part(self.report, "desired"), "generation"))

@@ -56,6 +56,7 @@ def _evidence(member: Member) -> list[str]:
         f"wish: {_wish(report.get('desired'))}",
         f"serves: {_serving(member)}",
         *(f"{colour}: {_seen(member, colour)}" for colour in Colour),
+        *(f"left out: {sentence}" for sentence in member.left_out),
         *([f"told {age} ago"] if age else []),
     ]
 
@@ -93,6 +94,6 @@ def _as_json(app: App) -> dict[str, Any]:
 
 
 def _member_json(member: Member) -> dict[str, Any]:
-    told = ("detail", "until", "desired", "serving", "colours", "at")
+    told = ("detail", "until", "desired", "serving", "colours", "left_out", "at")
     because = {"node": member.node, "alive": member.alive, "because": str(member.because) or None}
     return because | {name: member.report.get(name) for name in told}

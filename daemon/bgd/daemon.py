@@ -16,11 +16,11 @@ from bgd import __version__
 from bgd.config import AppSettings, ConfigProblems, Problem, Settings, changed_for_reload, load
 from bgd.core.events import Event
 from bgd.core.model import Policy
+from bgd.hands import Fault
 from bgd.host.clock import SystemClock
 from bgd.host.probe import AsyncProber
 from bgd.host.state import StateDirectory, StateLocked, Unreadable
 from bgd.host.systemd import ServiceManager
-from bgd.hands import Fault
 from bgd.loop import Loop, Reconfigured, Stop, World
 from bgd.proxy.change import Change
 from bgd.status.board import Board
