@@ -4,13 +4,14 @@ Everything in it is real and runs on loopback only: Consul, HAProxy, the backend
 that never repeats a request. Nothing of it is left when the story ends, however it ends.
 """
 
+import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -18,9 +19,10 @@ import attrs
 import click
 
 from bgctl.demo.parts import Backends, Consul, Daemon, Haproxy, Load, fetch
-from bgctl.demo.process import LateError, MissingError, environment, scratch, until
+from bgctl.demo.process import LateError, MissingError, environment, scratch
 
 LIVE_KEY = "bluegreen/apps/shop/live"
+ORDER_KEY = "bluegreen/apps/shop/order"
 RELEASES = {"blue": "2.4.0", "green": "2.5.0"}
 SETTLE_S = 3.0  # of load before and after each flip
 BGCTL_S = 60.0
@@ -46,29 +48,11 @@ class Teller:
         click.echo(f"{time.monotonic() - self.began_s:6.1f} s  {line}")
 
 
-class KeyWatch:
-    """Notes when Consul tells that the live key has changed."""
-
-    def __init__(self, consul: Consul) -> None:
-        self.consul = consul
-        self.index = self.ask(0)
-        self.seen_ns = 0
-        self.thread = threading.Thread(target=self.wait, daemon=True)
-        self.thread.start()
-
-    def ask(self, index: int) -> int:
-        found = fetch(self.consul.port, "GET", f"/v1/kv/{LIVE_KEY}?index={index}&wait=60s", timeout_s=90)
-        return int(found[0]["ModifyIndex"]) if found else 0
-
-    def wait(self) -> None:
-        while (index := self.ask(self.index)) == self.index:
-            pass
-        if index:
-            self.seen_ns = time.monotonic_ns()
-
-    def changed_ns(self) -> int:
-        until("the live key is written", lambda: self.seen_ns > 0)
-        return self.seen_ns
+def order_written_ns(consul: Consul) -> int:
+    """When bgctl began to write its order, by its own date, on the clock of the load."""
+    order = json.loads(consul.get(f"/v1/kv/{ORDER_KEY}?raw") or "{}")
+    at_s = datetime.fromisoformat(order["at"]).timestamp()
+    return int(at_s * 1e9) - time.time_ns() + time.monotonic_ns()
 
 
 @attrs.frozen
@@ -119,9 +103,8 @@ class Stage:
 
 def by_bgctl(stage: Stage) -> int:
     """Order green as an operator does, and return when the key was written."""
-    watch = KeyWatch(stage.consul)
     stage.bgctl("set-live", "green", "--reason", "release 2.5.0")
-    return watch.changed_ns()
+    return order_written_ns(stage.consul)
 
 
 def by_hand(stage: Stage) -> int:
