@@ -81,10 +81,13 @@ class Presence:
             app = app if app in self._known else min(self._known, default="")
         if not app or self._is_there(app):
             return
-        self._write_report(app, anew=True)
+        hidden = f"our own report {self._client.keys.report(app, self._node)} is not to be read"
+        try:
+            self._write_report(app, anew=True)
+        except StoreFault as fault:
+            raise StoreFault(fault.kind, f"{hidden}, nor to be written: {fault.detail}") from fault
         if not self._is_there(app):
-            key = self._client.keys.report(app, self._node)
-            raise StoreFault(Fault.DENIED, f"our own report {key} is written but not to be read")
+            raise StoreFault(Fault.DENIED, f"{hidden}, although we have just written it")
 
     def close(self) -> None:
         """Write what waits, take the sign of life away, and end within `CLOSING_S`."""
