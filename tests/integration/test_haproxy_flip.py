@@ -1,5 +1,6 @@
 """Flips of a real HAProxy: by map where its structure serves, by a reload where it does not."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -7,7 +8,7 @@ from functools import partial
 import pytest
 
 from bgd.core.events import ProxyLost
-from bgd.core.model import Colour
+from bgd.core.model import Colour, Server
 from bgd.core.reasons import Because
 from bgd.ports import Failed, Proved
 from tests.integration.haproxy import Load, Stage, get, port_of, set_stage, until
@@ -72,6 +73,43 @@ def test_dead_colour_is_put_back(stage: Stage) -> None:
     assert isinstance(outcome, Failed)
     assert outcome.because == Because.NOT_PROVED
     assert "shop_green" in outcome.detail
+    assert get(port_of(app)) == "blue /"
+    assert stage.look().decided == {"shop": BLUE}
+    stage.in_step()
+
+
+def test_colour_that_just_died_sees_no_request(stage: Stage) -> None:
+    """A colour that died after its last probe is found out before a request meets it."""
+    app = stage.app()
+    stage.open(app)
+    stage.flip(BLUE)
+    stage.origins[GREEN][0].close()
+    with Load(port_of(app)) as load:
+        until(lambda: load.answers["blue"] > 10, "requests are on their way")
+        outcome = stage.flip(GREEN)
+        seen = load.answers["blue"]
+        until(lambda: load.answers["blue"] > seen + 10, "blue serves on")
+
+    assert isinstance(outcome, Failed)
+    assert "refuses connections" in outcome.detail
+    assert load.lost == []
+
+
+def test_hanging_colour_is_put_back(stage: Stage) -> None:
+    """A colour that takes connections but never answers is not proved, and blue decides again."""
+    app = stage.app()
+    stage.open(app)
+    stage.flip(BLUE)
+    stage.origins[GREEN].pop().close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = Server("127.0.0.1", silent.getsockname()[1])
+        blue = stage.origins[BLUE][0].server
+        servers = {BLUE: frozenset({blue}), GREEN: frozenset({server})}
+        stage.sync(servers=servers)
+        outcome = stage.flip(GREEN, servers=servers, healthy=frozenset({server.name}))
+
+    assert isinstance(outcome, Failed)
+    assert outcome.because == Because.NOT_PROVED
     assert get(port_of(app)) == "blue /"
     assert stage.look().decided == {"shop": BLUE}
     stage.in_step()

@@ -15,7 +15,7 @@ from bgd.core.events import ProxyLost, ProxySeen
 from bgd.core.model import Colour, Wanted
 from bgd.core.reasons import Because
 from bgd.ports import Failed, Post, Proved
-from bgd.proxy import haproxy
+from bgd.proxy import haproxy, proof
 from bgd.proxy.blocks import NO_SERVERS, Block
 from bgd.proxy.errors import WorldError
 from bgd.proxy.haproxy import HAProxy, Running
@@ -168,11 +168,10 @@ class Change:
         marker, servers = self._proxy.glance(name)
         if not structure.is_ours(marker) or _must_resolve(want, colour, servers):
             return False
-        # Servers that HAProxy's own checks hold up need no rehearsal: it would take as long as their answer.
         steps = self._steps(app, colour, want, servers)
         self._proxy.carry_out(steps)
-        if steps and _answers(want, colour):
-            self._proxy.rehearse(structure.good[app].settings, colour, structure.fronts(app))
+        if _answers(want, colour):
+            self._ask_beforehand(app, colour, want, rehearse=bool(steps))
         before = structure.colours.note(app, colour)
         try:
             if beside:
@@ -186,6 +185,20 @@ class Change:
             structure.colours.put_back(app, before)
             raise
         return True
+
+    def _ask_beforehand(self, app: str, colour: Colour, want: Wanted | None, *, rehearse: bool) -> None:
+        """No request is to meet a colour that has died since its last probe.
+
+        Servers that HAProxy's own checks hold up are not asked for an answer, which may take its time;
+        that they take a connection is known at once.
+        """
+        if rehearse:
+            self._proxy.rehearse(self._structure.good[app].settings, colour, self._structure.fronts(app))
+            return
+        healthy = [server for server in want.servers[colour] if server.name in want.healthy] if want else []
+        if proof.all_refuse(healthy):
+            detail = f"every healthy server of {backend(app, colour)} refuses connections"
+            raise WorldError(Because.NOT_PROVED, detail)
 
     def _prove_after_reload(self, app: str, colour: Colour, want: Wanted | None, begun: int) -> None:
         """A reload beside the flip may have read the map before it: what is shown after it counts."""
