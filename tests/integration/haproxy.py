@@ -109,6 +109,16 @@ class HaproxyServer:
         process.wait()
         until(lambda: not self._listens(), "HAProxy is gone")
 
+    @property
+    def process_id(self) -> int:
+        """The master."""
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        """What somebody else sends to the master."""
+        os.kill(self.process_id, number)
+
     def restart(self) -> None:
         """What a supervisor does when it has died."""
         self.kill()

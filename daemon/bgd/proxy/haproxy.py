@@ -220,10 +220,10 @@ class HAProxy:
         now = self._running_or_none()
         if now is None:
             why = f"HAProxy does not answer on {self._runtime} since the reload"
-        elif now.structure is None:
-            why = f"HAProxy does not load bgd's part: it needs '-f {self.folder}' on its command line"
         elif now.pid == before.pid:
             why = f"no new worker within {RELOAD_DEADLINE_S:.0f} s"
+        elif now.structure is None:
+            why = f"HAProxy does not load bgd's part: it needs '-f {self.folder}' on its command line"
         else:
             why = f"the new worker has structure {now.structure}, not the file's"
         return f"{why}. {said}".strip(". ") if said else why
