@@ -4,6 +4,7 @@ Our own, because what stands between a written key and a flipped proxy is mostly
 library needs longer to read an answer's headers than Consul needs to notice the change.
 """
 
+import contextlib
 import socket
 import ssl
 import time
@@ -102,15 +103,20 @@ class Connection:
             end = self._find(b"\r\n\r\n", _LONGEST_HEAD)
             status, version, headers = _head(bytes(self._read[:end]))
             del self._read[: end + 4]
-        if status in (204, 304):
-            body = b""
-        elif headers.get("transfer-encoding", "").lower() == "chunked":
-            body = self._chunks()
-        else:
-            body = self._take(int(headers["content-length"])) if "content-length" in headers else self._rest()
+        body, ended = self._body(status, headers)
         lasting = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-        self.reusable = lasting and not self._read
+        self.reusable = lasting and not ended and not self._read
         return Answer(status, headers, body)
+
+    def _body(self, status: int, headers: Mapping[str, str]) -> tuple[bytes, bool]:
+        """The body, and whether the connection has ended with it."""
+        if status in (204, 304):
+            return b"", False
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            return self._chunks(), False
+        if "content-length" in headers:
+            return self._take(int(headers["content-length"])), False
+        return self._rest(), True
 
     def _chunks(self) -> bytes:
         whole = bytearray()
@@ -147,16 +153,11 @@ class Connection:
 
     def _rest(self) -> bytes:
         """All until the other side closes."""
-        try:
+        with contextlib.suppress(EOFError):
             while len(self._read) <= _LONGEST_BODY:
                 self._receive()
-        except EOFError:
-            self.reusable = False
-            rest = bytes(self._read)
-            self._read.clear()
-            self._read += b"\0"  # so that it is not taken for reusable
-            return rest
-        raise ValueError("too long")
+            raise ValueError("too long")
+        return self._take(len(self._read))
 
     def _receive(self) -> None:
         left_s = self._deadline_s - time.monotonic()

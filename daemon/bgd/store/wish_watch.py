@@ -93,7 +93,7 @@ class WishWatch:
         before = self._tree if index else None
         tree = self._client.watch_tree(self._client.keys.apps, before, wait_s=WAIT_S)
         known = self._told if before is not None and tree.index >= before.index else {}
-        told = self._read(tree.entries, known)
+        told = self._read(tree, known)
         if not tree.whole:
             told = {**known, **told}
         elif len(told) < len(self._apps):
@@ -101,16 +101,18 @@ class WishWatch:
         self._tree = tree
         return tree.index, told
 
-    def _read(self, entries: Sequence[Entry], known: Mapping[str, _Told]) -> dict[str, _Told]:
+    def _read(self, tree: Tree, known: Mapping[str, _Told]) -> dict[str, _Told]:
         """What these entries say; an order belongs only to a live key that changed with it."""
         lives, orders = {}, {}
-        for entry in entries:
+        for entry in tree.entries:
             key = entry.told["Key"]
             if key in self._lives:
                 lives[self._lives[key]] = entry
             elif key in self._orders:
                 orders[self._orders[key]] = entry
         told = {app: _told(live, orders.get(app), known.get(app)) for app, live in lives.items()}
+        if tree.whole:  # an order alone: its live key is gone, not unchanged
+            return told
         lone = {app: known[app] for app in orders if app not in lives and app in known}
         return {**told, **{app: _without_order(told) for app, told in lone.items()}}
 
