@@ -12,6 +12,7 @@ from bgd.config import ProbeSettings
 from bgd.core.model import Colour, Server, Wanted
 from bgd.core.reasons import Because
 from bgd.ports import Failed, Proved
+from bgd.proxy import certificates
 from tests.integration.haproxy import Origin, Stage, free_port, get, port_of, set_stage, until
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
@@ -238,3 +239,19 @@ def test_words_from_outside_stay_words(stage: Stage) -> None:
     stage.open(attrs.evolve(app, probe=ProbeSettings(path="/x'y%z", host="h'%[pid]")))
 
     assert stage.change.check() == []
+
+
+def test_certificates_that_bgd_may_not_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is root's only, in the host's own file or in a bind, does not fail the check."""
+    secret = stage.haproxy.root / "secret.pem"
+    secret.write_text("no key that anybody could load")
+    monkeypatch.setattr(certificates, "readable", lambda path: path != secret)
+    own = f"frontend own\n    bind 127.0.0.1:{free_port()} ssl crt {secret}\n"
+    stage.haproxy.write_main(sections=own)
+    stage.open(stage.app(bind=(f"127.0.0.1:{free_port()} ssl crt {secret}",)))
+
+    assert stage.change.check() == []
+
+    monkeypatch.undo()
+
+    assert any(str(secret) in problem for problem in stage.change.check())

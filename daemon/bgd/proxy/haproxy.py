@@ -1,4 +1,4 @@
-"""What is HAProxy's own: its check, its map, its servers at runtime, its reload, and its proof.
+"""What is HAProxy's own: its map, its servers at runtime, its reload, and its proof.
 
 Rules that live here: which of a server's states bgd puts right; that the result of a reload is what
 the proxy itself shows, an exit code only a hint; what counts as proved for an http and a tcp app.
@@ -6,9 +6,7 @@ the proxy itself shows, an exit code only a hint; what counts as proved for an h
 
 import re
 import shlex
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from pathlib import Path
 from bgd.config import AppSettings, ProxySettings
 from bgd.core.model import Colour, Server
 from bgd.core.reasons import Because
-from bgd.proxy import files, proof, runtime
+from bgd.proxy import check, proof, runtime
 from bgd.proxy.errors import WorldError
 from bgd.proxy.render import backend, by_name, reached
 from bgd.proxy.routes import Frontend
@@ -26,9 +24,8 @@ from bgd.proxy.runtime import RunningServer
 
 MARKER = "proc.bgd_structure"
 TEMPLATE = "haproxy.cfg.j2"
-CHECK = "haproxy -c -f {main_file} -f {folder}"
 
-CHECK_DEADLINE_S = 30.0
+COMMAND_DEADLINE_S = 30.0
 RELOAD_DEADLINE_S = 10.0
 RETURN_S = 0.1  # the master may not be asked for an instant after a reload
 SETTLED_S = 1.0  # a new worker that does not have the file's structure by then will not get it
@@ -129,52 +126,9 @@ class HAProxy:
             if not answer.startswith(("Server deleted", "No such"))
         }
 
-    # The text
-
     def check(self, text: str) -> str | None:
         """HAProxy's own words against this text beside the host's file, or None when it is content."""
-        try:
-            with tempfile.TemporaryDirectory(prefix="bgd-check-") as folder:
-                own_map = Path(folder) / self.map_file.name
-                own_map.write_text(files.read(self.map_file) or "")
-                candidate = text.replace(f"map({self.map_file})", f"map({own_map})")
-                (Path(folder) / self._settings.file.name).write_text(candidate)
-                return self._judge(folder, text)
-        except OSError as error:
-            raise WorldError(
-                Because.CHECK_FAILED, f"cannot write a copy to check: {error.strerror}"
-            ) from error
-
-    def _judge(self, folder: str, text: str) -> str | None:
-        command = self._check_command(folder)
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=CHECK_DEADLINE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"{command[0]} did not judge within {CHECK_DEADLINE_S:.0f} s"
-        except OSError as error:
-            return f"cannot run {command[0]}: {error.strerror}"
-        if done.returncode == 0:
-            return None
-        said = (done.stderr + done.stdout).replace(folder, str(self.folder))
-        return _words(said, self._settings.file.name, text) or f"{command[0]} ended with {done.returncode}"
-
-    def _check_command(self, folder: str) -> list[str]:
-        words = shlex.split(self._settings.check or CHECK)
-        found = shutil.which(words[0]) or shutil.which(words[0], path="/usr/sbin:/usr/local/sbin:/sbin")
-        places = {"{main_file}": str(self._settings.main_file), "{folder}": folder}
-        filled = [found or words[0]]
-        for word in words[1:]:
-            for name, place in places.items():
-                word = word.replace(name, place)
-            filled.append(word)
-        return filled
+        return check.judge(text, self._settings, self.map_file)
 
     # The reload
 
@@ -379,10 +333,10 @@ def _said(answer: proof.Answer, field: str) -> str:
 def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=CHECK_DEADLINE_S, check=False
+            command, capture_output=True, text=True, errors="replace", timeout=COMMAND_DEADLINE_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"{command[0]} did not end within {CHECK_DEADLINE_S:.0f} s"
+        return f"{command[0]} did not end within {COMMAND_DEADLINE_S:.0f} s"
     except OSError as error:
         return f"cannot run {command[0]}: {error.strerror}"
     said = (done.stderr or done.stdout).strip()
@@ -393,20 +347,3 @@ def _reload_words(said: str) -> str:
     alerts = [line for line in said.splitlines() if "[ALERT]" in line]
     told = "; ".join(re.sub(r"^\[ALERT\]\s*\(\d+\) : ", "", line) for line in alerts)
     return told or "HAProxy refused the reload; its log says why" + (f". {said}" if said else "")
-
-
-def _words(said: str, file_name: str, text: str) -> str:
-    """The alerts of a check without their ceremony, with the line that each is about."""
-    words = []
-    for line in said.splitlines():
-        alert = re.match(r"\[ALERT\]\s*\(\d+\) : (?:config : )?(.*)", line)
-        if not alert or re.search(r"(Fatal errors|Error\(s\)) found", alert[1]):
-            continue
-        words.append(alert[1] + _line_meant(alert[1], file_name, text))
-    return "; ".join(words[:3])
-
-
-def _line_meant(alert: str, file_name: str, text: str) -> str:
-    place = re.search(rf"{re.escape(file_name)}:(\d+)\]", alert)
-    lines = text.splitlines()
-    return f" ({lines[int(place[1]) - 1].strip()})" if place and int(place[1]) <= len(lines) else ""

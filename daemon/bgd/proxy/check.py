@@ -1,0 +1,103 @@
+"""HAProxy judges bgd's part beside the host's own file, on copies, before anything stands.
+
+Rules that live here: the exit code judges, the words are only for people; they name the file that
+will stand, and the line that is meant.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from bgd.config import ProxySettings
+from bgd.core.reasons import Because
+from bgd.proxy import certificates, files
+from bgd.proxy.errors import WorldError
+
+COMMAND = "haproxy -c -f {main_file} -f {folder}"
+DEADLINE_S = 30.0
+
+
+def judge(text: str, settings: ProxySettings, map_file: Path) -> str | None:
+    """The proxy's own words against this text, or None when it is content. Raises WorldError."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="bgd-check-") as copies:
+            folder = Path(copies) / "folder"
+            folder.mkdir()
+            main_file = _copy_main(settings.main_file, Path(copies))
+            _copy_part(text, settings, map_file, folder)
+            said = _run(_command(settings.check or COMMAND, main_file, folder))
+    except OSError as error:
+        detail = f"cannot write a copy to check: {error.strerror}"
+        raise WorldError(Because.CHECK_FAILED, detail) from error
+    if said is None:
+        return None
+    said = said.replace(str(folder), str(settings.file.parent)).replace(
+        str(main_file), str(settings.main_file)
+    )
+    return _words(said, settings.file.name, text) or said.strip()
+
+
+def _copy_main(main_file: Path, copies: Path) -> Path:
+    """The host's own file itself, unless it names what bgd may not read."""
+    own = files.read(main_file) or ""
+    readable = certificates.with_stand_ins(own)
+    if readable == own:
+        return main_file
+    copy = copies / main_file.name
+    copy.write_text(readable)
+    return copy
+
+
+def _copy_part(text: str, settings: ProxySettings, map_file: Path, folder: Path) -> None:
+    """The candidate with a map of its own, since the one that serves may not be there yet."""
+    own_map = folder / map_file.name
+    own_map.write_text(files.read(map_file) or "")
+    base = certificates.base_of(files.read(settings.main_file) or "")
+    part = certificates.with_stand_ins(text, base).replace(f"map({map_file})", f"map({own_map})")
+    (folder / settings.file.name).write_text(part)
+
+
+def _command(line: str, main_file: Path, folder: Path) -> list[str]:
+    words = shlex.split(line)
+    found = shutil.which(words[0]) or shutil.which(words[0], path="/usr/sbin:/usr/local/sbin:/sbin")
+    rest = [
+        word.replace("{main_file}", str(main_file)).replace("{folder}", str(folder)) for word in words[1:]
+    ]
+    return [found or words[0], *rest]
+
+
+def _run(command: list[str]) -> str | None:
+    """What the command says when it refuses, or None."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=DEADLINE_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"{command[0]} did not judge within {DEADLINE_S:.0f} s"
+    except OSError as error:
+        return f"cannot run {command[0]}: {error.strerror}"
+    return (
+        (done.stderr + done.stdout or f"{command[0]} ended with {done.returncode}")
+        if done.returncode
+        else None
+    )
+
+
+def _words(said: str, file_name: str, text: str) -> str:
+    """The alerts of a check without their ceremony, with the line that each is about."""
+    words = []
+    for line in said.splitlines():
+        alert = re.match(r"\[ALERT\]\s*\(\d+\) : (?:config : )?(.*)", line)
+        if not alert or re.search(r"(Fatal errors|Error\(s\)) found", alert[1]):
+            continue
+        words.append(alert[1] + _line_meant(alert[1], file_name, text))
+    return "; ".join(words[:3])
+
+
+def _line_meant(alert: str, file_name: str, text: str) -> str:
+    place = re.search(rf"{re.escape(file_name)}:(\d+)\]", alert)
+    lines = text.splitlines()
+    return f" ({lines[int(place[1]) - 1].strip()})" if place and int(place[1]) <= len(lines) else ""
