@@ -16,8 +16,7 @@ from uuid import uuid4
 import pytest
 
 from bgd.config import ConsulSettings
-from bgd.store import client as client_module
-from bgd.store import transport
+from bgd.store import library, transport
 from bgd.store.client import BadSetting, Client, Fault, StoreFault
 from bgd.store.ops import Cas, CheckIndex, CheckMissing, Delete, Lock, Set
 from tests.integration import consul, parts
@@ -121,8 +120,8 @@ def test_the_agent_says_its_name(calm: Client) -> None:
 @pytest.fixture
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "CONNECT_S", 0.3)
-    monkeypatch.setattr(client_module, "READ_S", 0.3)
-    monkeypatch.setattr(client_module, "SLACK_S", 0.3)
+    monkeypatch.setattr(library, "READ_S", 0.3)
+    monkeypatch.setattr(library, "SLACK_S", 0.3)
 
 
 @pytest.mark.usefixtures("short_limits")

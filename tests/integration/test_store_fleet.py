@@ -9,8 +9,7 @@ import pytest
 
 from bgd.core.events import CatalogSeen, LiveSeen, MembersSeen, StoreDenied, StoreLost
 from bgd.core.model import Colour, Desired, KeyBad, KeyGone
-from bgd.store import alive, catalog_watch, records, wish_watch, writes
-from bgd.store import client as client_module
+from bgd.store import alive, catalog_watch, library, records, wish_watch, writes
 from bgd.store.fleet import Fleet
 from bgd.store.ops import Set
 from tests.integration import consul
@@ -40,8 +39,8 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Questions that come back soon, so that a fault that wakes nobody is met soon."""
     for module in (wish_watch, catalog_watch):
         monkeypatch.setattr(module, "WAIT_S", 0.5)
-    monkeypatch.setattr(client_module, "READ_S", 1.0)
-    monkeypatch.setattr(client_module, "SLACK_S", 0.5)
+    monkeypatch.setattr(library, "READ_S", 1.0)
+    monkeypatch.setattr(library, "SLACK_S", 0.5)
     monkeypatch.setattr("bgd.store.presence.RENEW_S", 0.2)
 
 

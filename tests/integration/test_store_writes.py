@@ -10,8 +10,7 @@ import pytest
 
 from bgd.config import ConsulSettings
 from bgd.core.model import Colour, Desired, KeyBad, KeyGone, OrderKind
-from bgd.store import client as client_module
-from bgd.store import records, views, writes
+from bgd.store import library, records, views, writes
 from bgd.store.client import Client, Fault, StoreFault
 from bgd.store.ops import Lock, Set
 from bgd.store.wishes import read_live
@@ -148,7 +147,7 @@ def test_what_stays_unknown_is_said_to_be(
     consul_server: ConsulServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When nobody can be asked what became of a wish, its outcome is unknown and never guessed."""
-    monkeypatch.setattr(client_module, "READ_S", 0.2)
+    monkeypatch.setattr(library, "READ_S", 0.2)
     monkeypatch.setattr(writes, "SETTLE_S", 0.3)
     one = client(consul_server)
     consul_server.stop()

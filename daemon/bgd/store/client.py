@@ -1,20 +1,13 @@
-"""The only importer of python-consul2: calls to Consul, and its answers as values.
+"""Calls to Consul, and its answers as values.
 
-Rules that live here: how long each call may take; that a key is refused which Consul would take for
-another one; that an index is a number. How failures are told is in `transport`, how to reach Consul in
-`access`, how to wait for changes in `follow`.
+Rules that live here: a key is refused which Consul would take for another one; an index is a number.
+How failures are told is in `transport`, how to reach Consul in `access`, how to wait for changes in
+`follow`.
 """
 
 import json
-import os
-import threading
-import urllib.parse
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import consul.base
 
 from bgd.config import ConsulSettings
 from bgd.store import entry
@@ -22,11 +15,9 @@ from bgd.store.access import access
 from bgd.store.entry import Entry, Tree
 from bgd.store.faults import BadSetting, Fault, StoreFault
 from bgd.store.keys import Keys
+from bgd.store.library import Http, Library, NotFound
 from bgd.store.ops import Op
-from bgd.store.transport import READ_S, Transport
-
-SLACK_S = 5.0
-"""How much longer than its wait a blocking query may take, on top of a sixteenth of it."""
+from bgd.store.transport import Transport
 
 __all__ = ["BadSetting", "Client", "Entry", "Fault", "StoreFault"]
 
@@ -37,8 +28,8 @@ class Client:
     def __init__(self, settings: ConsulSettings, environ: Mapping[str, str]) -> None:
         self.keys = Keys(settings.prefix)
         self._transport = Transport(access(settings, environ))
-        self._http = _Http(self._transport, settings.datacenter)
-        self._library = _Library(self._http)
+        self._http = Http(self._transport, settings.datacenter)
+        self._library = Library(self._http)
 
     # -- keys -----------------------------------------------------------------------------------
 
@@ -115,7 +106,7 @@ class Client:
         """Whether the session still lives, for another while."""
         try:
             self._library.session.renew(session)
-        except consul.base.NotFound:
+        except NotFound:
             return False
         return True
 
@@ -126,86 +117,6 @@ class Client:
     def close(self) -> None:
         """End every call that is under way within milliseconds; further calls fail."""
         self._transport.close()
-
-
-class _Http(consul.base.HTTPClient):  # type: ignore[misc]
-    """The library's calls, over our own transport."""
-
-    def __init__(self, transport: Transport, datacenter: str) -> None:
-        self._transport = transport
-        self._always = [("dc", datacenter)] if datacenter else []
-
-    def get(self, callback: Callable[[Any], Any], path: str, params: Any = None, **_: Any) -> Any:
-        return self._call("GET", callback, path, params)
-
-    def put(
-        self, callback: Callable[[Any], Any], path: str, params: Any = None, data: Any = "", **_: Any
-    ) -> Any:
-        return self._call("PUT", callback, path, params, data)
-
-    def post(
-        self, callback: Callable[[Any], Any], path: str, params: Any = None, data: Any = "", **_: Any
-    ) -> Any:
-        return self._call("POST", callback, path, params, data)
-
-    def delete(
-        self, callback: Callable[[Any], Any], path: str, params: Any = None, data: Any = "", **_: Any
-    ) -> Any:
-        return self._call("DELETE", callback, path, params, data)
-
-    def _call(
-        self, method: str, callback: Callable[[Any], Any], path: str, params: Any, data: str | None = None
-    ) -> Any:
-        pairs = [*(params or ()), *self._always]
-        query = "?" + urllib.parse.urlencode(pairs) if pairs else ""
-        body = data.encode() if data is not None else None
-        url = urllib.parse.quote(path, safe="/:") + query
-        answer = self._transport.call(method, url, body, read_s=_read_s(pairs))
-        told = consul.base.Response(answer.status, _Headers(answer.headers), answer.body, answer.body)
-        try:
-            return callback(told)
-        except (ValueError, TypeError, KeyError) as error:
-            detail = f"{method} {path}: an answer that is not Consul's: {answer.body[:80]!r}"
-            raise StoreFault(Fault.LOST if method == "GET" else Fault.UNKNOWN, detail) from error
-
-
-class _Headers(dict[str, str]):
-    """Headers that are found however the library writes their names."""
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name.lower(), default)
-
-
-class _Library(consul.base.Consul):  # type: ignore[misc]
-    """python-consul2 without its own reading of the environment, which would win over ours."""
-
-    def __init__(self, http: _Http) -> None:
-        self._given = http
-        with _quiet_construction():
-            super().__init__()
-        self.token = self.dc = None  # both are the transport's business
-
-    def http_connect(self, *_: Any, **__: Any) -> _Http:
-        return self._given
-
-
-_constructing = threading.Lock()
-
-
-@contextmanager
-def _quiet_construction() -> Iterator[None]:
-    """The library warns about itself, and fails on a variable that it cannot read."""
-    names = [name for name in os.environ if name.startswith("CONSUL_")]
-    with _constructing, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        hidden = {name: os.environ.pop(name) for name in names}
-        try:
-            yield
-        finally:
-            os.environ.update(hidden)
 
 
 def _entries(answer: Any) -> tuple[int, list[Entry]]:
@@ -231,12 +142,6 @@ def _waiting(index: int, wait_s: float) -> list[tuple[str, str]]:
 
 def _flags(consistent: bool) -> list[tuple[str, str]]:
     return [("consistent", "1")] if consistent else []
-
-
-def _read_s(pairs: Sequence[tuple[str, Any]]) -> float:
-    """How long an answer may take: a server adds up to a sixteenth to the wait that is asked for."""
-    wait = dict(pairs).get("wait")
-    return float(wait.removesuffix("s")) * 17 / 16 + SLACK_S if wait else READ_S
 
 
 def _safe(key: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from bgd.store.access import Access
 
-_PIECE = 1 << 16
+_PIECE = 1 << 14
 _LONGEST_HEAD = 1 << 16
 _LONGEST_BODY = 1 << 26
 

@@ -2,7 +2,7 @@
 
 Rules that live here: only what changed is parsed; an answer that lacks a wish of before is believed only
 when we can read what we have written ourselves, since a lost right answers as emptily as a deleted key;
-it is posted only when a meaning changed, and once more when Consul is back.
+only wishes whose meaning changed are posted, and all of them when Consul is back.
 """
 
 import threading
@@ -74,10 +74,11 @@ class WishWatch:
         self._post(StoreDenied(fault.detail) if denied else StoreLost(fault.detail))
 
     def _seen(self, told: Mapping[str, _Told]) -> None:
-        before, was_well = self._keys(), self._well
+        before = self._keys() if self._well else {}
         self._well, self._told = True, told
-        if not was_well or self._keys() != before:
-            self._post(LiveSeen(self._keys()))
+        news = {app: key for app, key in self._keys().items() if before.get(app) != key}
+        if news:
+            self._post(LiveSeen(news))
 
     def _post(self, event: LiveSeen | StoreLost | StoreDenied) -> None:
         if not self._stop.is_set():
