@@ -19,6 +19,7 @@ from bgd.core.decide import decide
 from bgd.core.events import (
     CatalogSeen,
     Event,
+    LiveSeen,
     MembersSeen,
     Probed,
     ProxyLost,
@@ -83,6 +84,7 @@ class Loop:
         self._published: dict[str, Mapping[str, Any]] = {}
         self._following: set[str] = set()
         self._proxy_version = ""
+        self._at = self._clock.at()
         self._untold: dict[str, tuple[Snapshot, Action]] = {}
         self._tell_s = 0.0
         self._next_tick_s = 0.0
@@ -119,7 +121,7 @@ class Loop:
 
     def turn(self, letters: list[Letter]) -> None:
         """One turn: fold, decide and act, then tell."""
-        now_s = self._clock.now_s()
+        now_s, self._at = self._clock.now_s(), self._clock.at()
         before = dict(self._apps)
         for letter in letters:
             self._fold(letter, now_s)
@@ -174,6 +176,9 @@ class Loop:
                 self._reconfigured(policies)
             case CatalogSeen(app) | MembersSeen(app) | Probed(app):
                 self._learn(app, letter, now_s)
+            case LiveSeen(keys):
+                for app in keys:
+                    self._learn(app, letter, now_s)
             case _:
                 self._observe(letter)
                 for app in self._apps:
@@ -183,7 +188,7 @@ class Loop:
         knowledge = self._apps.get(app)
         if knowledge is None or (app in self._busy and isinstance(event, ProxySeen | ProxyLost)):
             return  # what the proxy says while it is being changed is void
-        learnt = learn(knowledge, event, now_s=now_s, at=self._clock.at())
+        learnt = learn(knowledge, event, now_s=now_s, at=self._at)
         self._apps[app] = learnt
         if isinstance(event, Probed):
             self._world.observer.probed(app, event.colour, event.took_s)

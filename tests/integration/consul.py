@@ -6,38 +6,22 @@ keeps it on disk and needs 2 s to elect itself.
 
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bgctl.demo.process import free_ports
 from tests.integration import parts
 
 START_S = 20.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Distinct ports that nobody holds now, below those that the kernel hands out by itself."""
-    with ExitStack() as held:
-        found: list[int] = []
-        while len(found) < count:
-            port = random.SystemRandom().randint(15000, 31999)
-            one = held.enter_context(socket.socket())
-            try:
-                one.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found.append(port)
-        return found
 
 
 @dataclass(frozen=True)

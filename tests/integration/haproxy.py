@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from bgctl.demo.process import free_ports
 from bgd.config import AppSettings, ProxySettings
 from bgd.core.events import Event
 from bgd.core.model import Colour, Server, Wanted
@@ -50,10 +51,7 @@ def until(true: Callable[[], Any], what: str, deadline_s: float = 10.0) -> Any:
 
 def free_port() -> int:
     """A port that nobody has, on loopback."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 class HaproxyServer:

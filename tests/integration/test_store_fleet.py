@@ -118,7 +118,7 @@ def test_many_wishes_at_once(consul_server: ConsulServer) -> None:
             return {name: consul_server.index(f"bluegreen/apps/{name}/live") for name in names}
 
         def told() -> dict[str, int]:
-            keys = mailbox.of(LiveSeen)[-1].keys
+            keys = {app: key for seen in mailbox.of(LiveSeen) for app, key in seen.keys.items()}
             return {name: key.generation if isinstance(key, Desired) else 0 for name, key in keys.items()}
 
         eventually(lambda: told() == there())

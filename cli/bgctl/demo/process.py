@@ -5,15 +5,15 @@ children in order. Where `setpriv` is, the kernel ends them even when the parent
 """
 
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +21,7 @@ from typing import Self
 import bgctl
 
 POLL_S = 0.01
+PORTS = range(12000, 32000)
 LONGEST_TEMPORARY = 40
 SOURCES = Path(bgctl.__file__).resolve().parents[1]
 CHECKOUT = SOURCES.parent
@@ -47,18 +48,19 @@ def program(name: str) -> str:
 
 
 def free_ports(number: int) -> list[int]:
-    """Loopback ports that nobody uses now, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [int(opened.getsockname()[1]) for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
+    """Loopback ports that nobody uses now, all different.
 
-
-def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
-    """A folder for a run, with a path short enough for the sockets in it: the system allows 107 bytes."""
-    too_long = len(tempfile.gettempdir()) > LONGEST_TEMPORARY
-    return tempfile.TemporaryDirectory(prefix=prefix, dir="/tmp" if too_long else None)  # noqa: S108 (made anew)
+    They lie below those that the kernel hands out for outgoing connections: else a client might get one
+    of them between now and its use.
+    """
+    with ExitStack() as held:
+        found: list[int] = []
+        while len(found) < number:
+            opened = held.enter_context(socket.socket())
+            with suppress(OSError):
+                opened.bind(("127.0.0.1", secrets.choice(PORTS)))
+                found.append(opened.getsockname()[1])
+        return found
 
 
 def until(what: str, true: Callable[[], bool], *, timeout_s: float = 20.0) -> None:

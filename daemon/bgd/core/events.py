@@ -8,7 +8,7 @@ from bgd.core.model import Backends, Colour, LiveKey, Member
 
 @dataclass(frozen=True, slots=True)
 class LiveSeen:
-    """The watch over all apps answered: every configured app's live key, and the store's index."""
+    """The watch over all apps answered: the live keys that have changed, or all when Consul is back."""
 
     keys: Mapping[str, LiveKey]
 
