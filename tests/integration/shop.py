@@ -5,11 +5,14 @@ Everything is started on free ports of loopback and ends with the test. The shop
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -60,13 +63,16 @@ class Bgd(Process):
         self.file, self.status_port = folder / "bgd.toml", status
         self.file.write_text(text)
         super().__init__([sys.executable, "-m", "bgd", "run", "--config", str(self.file)], folder / "bgd.log")
+        self.earlier = self.log.stat().st_size if self.log.exists() else 0
 
     def wait_ready(self) -> None:
         self.until_ready("bgd runs", lambda: fetch(self.status_port, "GET", "/healthz") is not None)
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        """The log's lines of one event."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        """The log's lines of one event, as this process wrote them."""
+        text = self.log.read_bytes()[self.earlier :].decode()
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        lines = (json.loads(line) for line in whole if line.startswith("{"))
         return [line for line in lines if line.get("event") == event]
 
 
@@ -74,9 +80,16 @@ class Shop:
     """One node with one app named shop (and more, where a test says so)."""
 
     def __init__(
-        self, folder: Path, consul: ConsulServer, haproxy: HaproxyServer, backends: Backends
+        self,
+        folder: Path,
+        consul: ConsulServer,
+        haproxy: HaproxyServer,
+        backends: Backends,
+        *,
+        node: str = "lb-1",
     ) -> None:
         self.folder, self.consul, self.haproxy, self.backends = folder, consul, haproxy, backends
+        self.node = node
         self.port, self.status = free_ports(2)
         self.apps = [self.app("shop", self.port)]
         self.token_file = ""
@@ -84,14 +97,14 @@ class Shop:
         self.bgd = self.daemon()
 
     def app(self, name: str, port: int, *lines: str, probe: str = FAST_PROBE) -> str:
-        """An app's table of bgd.toml."""
-        bind = f'bind = ["127.0.0.1:{port}"]'
+        """An app's table of bgd.toml; port 0 is no bind."""
+        bind = f'bind = ["127.0.0.1:{port}"]' if port else "bind = []"
         return "\n".join(["[[app]]", f'name = "{name}"', bind, probe, *lines, ""])
 
-    def text(self, node: str = "lb-1", state: str = "state") -> str:
+    def text(self, state: str = "state") -> str:
         """bgd.toml as it stands now."""
         head = HEAD.format(
-            node=node,
+            node=self.node,
             consul=self.consul.address,
             token_file=self.token_file,
             status=self.status,
@@ -186,10 +199,41 @@ class Shop:
         lost = load.lost()
         assert not lost, lost[:5]
 
-    def hup(self) -> None:
+    def hup(self, text: str = "") -> None:
         """Have bgd read its configuration anew."""
-        self.bgd.file.write_text(self.text())
+        new = self.bgd.file.with_suffix(".new")
+        new.write_text(text or self.text())
+        new.replace(self.bgd.file)
         self.bgd.signal(signal.SIGHUP)
+
+    def crash_bgd(self) -> None:
+        """Kill it at once, and start it anew."""
+        self.bgd.kill()
+        self.bgd = self.daemon()
+        self.bgd.start()
+
+    def in_step(self, colour: str, app: str = "shop") -> None:
+        """The running map, the map on disk and the state on disk name this colour, and the front answers it."""
+        wanted = f"{app}_{colour}"
+
+        def same() -> bool:
+            return (self.haproxy.map().get(app), self.on_disk(app), self.remembered(app)) == (
+                wanted,
+                wanted,
+                colour,
+            )
+
+        eventually(same, f"{app} is {colour} in map, file and state")
+
+    def on_disk(self, app: str = "shop") -> str:
+        """What a restart of HAProxy would decide."""
+        rows = (self.haproxy.folder / "colours.map").read_text().splitlines()
+        return dict(row.split()[:2] for row in rows if row and not row.startswith("#")).get(app, "")
+
+    def remembered(self, app: str = "shop") -> str:
+        """What a restart of bgd would serve."""
+        told = json.loads((self.folder / "state" / "apps" / f"{app}.json").read_text())
+        return str((told["remembered"]["serving"] or {}).get("colour", ""))
 
 
 @contextmanager
@@ -198,13 +242,14 @@ def opened(
     colours: Sequence[str] = ("blue", "blue", "green", "green"),
     *,
     start: bool = True,
+    tcp: bool = False,
     haproxy: dict[str, str] | None = None,
     **consul: Any,
 ) -> Iterator[Shop]:
     """A shop whose blue serves; `start=False` leaves bgd to the test."""
     with ExitStack() as stack:
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bgd-")))
-        backends = stack.enter_context(Backends(short, colours))
+        backends = stack.enter_context(Backends(short, colours, tcp=tcp))
         server = stack.enter_context(consul_world.running(folder / "consul", **consul))
         proxy = stack.enter_context(running_haproxy(**(haproxy or {})))
         shop = Shop(short, server, proxy, backends)
@@ -212,3 +257,105 @@ def opened(
         if start:
             shop.open()
         yield shop
+
+
+@contextmanager
+def second_node(shop: Shop, node: str = "lb-2") -> Iterator[Shop]:
+    """Another load balancer beside the shop's: its own HAProxy, and a bgd that the test starts."""
+    with ExitStack() as stack:
+        short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bgd-")))
+        proxy = stack.enter_context(running_haproxy())
+        other = Shop(short, shop.consul, proxy, shop.backends, node=node)
+        stack.callback(lambda: other.bgd.stop())
+        yield other
+
+
+@contextmanager
+def supervised(haproxy: HaproxyServer) -> Iterator[Callable[[], None]]:
+    """Gives what kills HAProxy, master and worker, whereupon it is started anew as by systemd."""
+    lock = threading.Lock()
+
+    def kill() -> None:
+        with lock:
+            haproxy.restart()
+
+    yield kill
+
+
+class Churn:
+    """Backends of both colours that come and go: registered when they listen, stopped when they have left."""
+
+    STAY = 3
+
+    def __init__(self, shop: Shop, per_s: float) -> None:
+        self.shop, self.pause_s = shop, 1 / per_s
+        self.joined = self.left = 0
+        self._over = threading.Event()
+        self._here: dict[str, deque[str]] = {"blue": deque(), "green": deque()}
+        self._leaving: set[tuple[str, str]] = set()
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Churn":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(30)
+        if self._failed:
+            raise self._failed
+
+    def _run(self) -> None:
+        try:
+            colours = ["blue", "green"]
+            while not self._over.wait(self.pause_s):
+                self._step(colours[self.joined % 2])
+        except BaseException as failed:
+            self._failed = failed
+
+    def _step(self, colour: str) -> None:
+        """One comes; one goes that came earlier."""
+        (port,) = consul_world.free_ports(1)
+        address = f"127.0.0.1:{port}"
+        self.shop.backends.order(f"open {colour}={address}")
+        self.shop.join(colour, address)
+        self._here[colour].append(address)
+        self.joined += 1
+        if len(self._here[colour]) > self.STAY:
+            gone = self._here[colour].popleft()
+            self.shop.leave(gone)
+            self._leaving.add((colour, gone))
+            self.left += 1
+        self._stop_those_that_left()
+
+    def _stop_those_that_left(self) -> None:
+        """Only a backend that the proxy no longer holds may be stopped."""
+        held = {line.split()[3] for line in self._states() if len(line.split()) > 3}
+        for colour, address in sorted(self._leaving):
+            if address not in held:
+                self.shop.backends.order(f"close {address}")
+                self._leaving.discard((colour, address))
+
+    def _states(self) -> list[str]:
+        return self.shop.haproxy.ask("show servers state").splitlines()
+
+
+def in_own_mounts(node: str) -> bool:
+    """Whether this process may mount without a trace; where not, the test has been run in one that may.
+
+    Anybody may have a mount namespace of their own, whose mounts end with its last process.
+    """
+    if os.environ.get("BGD_TEST_OWN_MOUNTS"):
+        return True
+    inside = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", node]
+    ran = subprocess.run(
+        [*inside, *test],
+        env=os.environ | {"BGD_TEST_OWN_MOUNTS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return False

@@ -1,11 +1,10 @@
 """What goes wrong around a shop, each on real processes: nothing is lost where the proxy itself lives."""
 
-import signal
 from pathlib import Path
 
 import pytest
 
-from tests.integration.shop import Shop, eventually, opened
+from tests.integration.shop import eventually, opened
 
 
 def test_consul_killed(tmp_path: Path) -> None:
@@ -25,6 +24,8 @@ def test_consul_restarted_empty(tmp_path: Path) -> None:
         assert shop.answer() == "blue"
         shop.register()
         eventually(lambda: shop.report()["colours"]["green"]["verdict"] == "up", "green is up")
+        eventually(lambda: shop.consul.get("bluegreen/alive/lb-1"), "bgd lives in the new store")
+        eventually(lambda: shop.consul.get("bluegreen/nodes/shop/lb-1"), "and reports to it")
         shop.bgctl("set-live", "green", check=True)
 
         shop.until_serving("green")
