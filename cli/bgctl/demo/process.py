@@ -63,6 +63,12 @@ def free_ports(number: int) -> list[int]:
         return found
 
 
+def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    """A folder for a run, with a path short enough for the sockets in it: the system allows 107 bytes."""
+    too_long = len(tempfile.gettempdir()) > LONGEST_TEMPORARY
+    return tempfile.TemporaryDirectory(prefix=prefix, dir="/tmp" if too_long else None)  # noqa: S108 (made anew)
+
+
 def until(what: str, true: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
     """Return as soon as `true()` is; raise LateError when it is not in time."""
     deadline_s = time.monotonic() + timeout_s
