@@ -142,8 +142,9 @@ class Shop:
     def bgctl(self, *arguments: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         """Call bgctl as a script would."""
         command = [sys.executable, "-m", "bgctl", "--consul-addr", self.consul.address, *arguments]
+        token = {"CONSUL_HTTP_TOKEN": self.consul.token} if self.consul.token else {}
         ended = subprocess.run(
-            command, capture_output=True, text=True, env=environment(), timeout=90, check=False
+            command, capture_output=True, text=True, env=environment() | token, timeout=90, check=False
         )
         assert not check or ended.returncode == 0, (ended.returncode, ended.stdout, ended.stderr)
         return ended
@@ -213,7 +214,7 @@ class Shop:
         self.bgd.start()
 
     def in_step(self, colour: str, app: str = "shop") -> None:
-        """The running map, the map on disk and the state on disk name this colour, and the front answers it."""
+        """The running map, the map on disk and the state on disk name this colour."""
         wanted = f"{app}_{colour}"
 
         def same() -> bool:

@@ -31,20 +31,6 @@ def test_consul_restarted_empty(tmp_path: Path) -> None:
         shop.until_serving("green")
 
 
-def test_consul_restored_from_a_snapshot(tmp_path: Path) -> None:
-    """An older key is no instruction; an order given in knowledge of the wish is."""
-    with opened(tmp_path, lasting=True) as shop, shop.load():
-        before = shop.consul.snapshot()
-        shop.bgctl("set-live", "green", check=True)
-        shop.until_serving("green")
-        shop.consul.restore(before)
-        shop.until_because("store-rewound", within_s=40)
-        assert shop.answer() == "green"
-        shop.bgctl("set-live", "blue", "--force", check=True)
-
-        shop.until_serving("blue")
-
-
 def test_live_vanishes_from_the_catalog(tmp_path: Path) -> None:
     """All instances of live deregistered: its last known set serves on, and is shown as weak."""
     with opened(tmp_path) as shop, shop.load():
