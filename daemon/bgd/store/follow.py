@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Backoff:
-    """How long to wait before the next try. Failures less than `LONGEST_S` apart are one row."""
+    """How long to wait before the next try. Failures that follow each other soon are one row."""
 
     def __init__(self) -> None:
         self._row, self._last_s = 0, float("-inf")

@@ -107,6 +107,8 @@ class Presence:
                 self._rights.well("presence")
                 self._wait(self._renew_s - time.monotonic(), for_jobs=True)
             except SecondDaemon as found:
+                with self._changed:
+                    self._known.clear()  # from now on nothing is written
                 self._second(found)
                 return
             except StoreFault as fault:

@@ -4,7 +4,6 @@ Rules that live here: every node that ever reported is a member, until a stone s
 member whose `alive` key is missing is silent.
 """
 
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ def follow_app(client: Client, app: str, timeout_s: float) -> Iterator[AppView]:
             index = 0
             if time.monotonic() >= deadline_s:
                 raise
-            threading.Event().wait(min(left_s, backoff.next_s()))
+            time.sleep(min(left_s, backoff.next_s()))
             continue
         if index < before:
             index = 0

@@ -42,10 +42,7 @@ def connect(access: Access, limit_s: float) -> socket.socket:
     place = access.place
     try:
         if place.socket_path:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.settimeout(limit_s)
-            sock.connect(place.socket_path)
-            return sock
+            return _connect_unix(place.socket_path, limit_s)
         sock = socket.create_connection((place.host.strip("[]"), place.port), limit_s)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if access.tls is None:
@@ -55,6 +52,17 @@ def connect(access: Access, limit_s: float) -> socket.socket:
         raise WireFault(f"no connection within {limit_s:g} s", sent=False) from error
     except (OSError, ValueError) as error:
         raise WireFault(_words(error), sent=False) from error
+
+
+def _connect_unix(path: str, limit_s: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(limit_s)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 class Connection:
