@@ -258,15 +258,20 @@ def host(value: object) -> str:
     return str(_host(value)).lower()
 
 
-_SECTION = (
-    r"backend|cache|crt-store|defaults|fcgi-app|frontend|global|http-errors|listen|log-forward|mailers"
-    r"|peers|program|resolvers|ring|traces|userlist"
-)
+_SECTIONS = {
+    *("acme", "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global", "http-errors"),
+    *("listen", "log-forward", "log-profile", "mailers", "peers", "program", "resolvers", "ring", "traces"),
+    "userlist",
+}
 
 
 def frontend_line(value: object) -> str:
     """A further line for an app's frontend. It cannot begin a section: what follows would be lost in it."""
-    if re.match(rf" *({_SECTION})( |$)", text(value)):
+    first = re.split(r"[ #]", text(value).lstrip(" "))[0]
+    if re.search(r"""["'\\$]""", first):  # HAProxy would read another word there than people do
+        cure = "write the line's first word in plain letters"
+        raise bad(f"{shown(value)} begins with a quote, a backslash or a $", cure)
+    if first in _SECTIONS:
         cure = "put sections into the host's own file; lines are for this app's frontend"
         raise bad(f"{shown(value)} begins a section", cure)
     return text(value)
