@@ -5,6 +5,7 @@ token; a malformed value is named with its place and its cure before anything is
 """
 
 import base64
+import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -101,7 +102,7 @@ def _place(settings: ConsulSettings, environ: Mapping[str, str]) -> Place:
 
 def _socket_path(where: str, text: str) -> str:
     path = text.removeprefix("unix://")
-    if not path.startswith("/") or "\0" in path or len(path.encode()) > 107:
+    if not path.startswith("/") or "\0" in path or len(os.fsencode(path)) > 107:
         what = f"{text[:120]!r} is not the absolute path of a socket, of at most 107 bytes"
         raise BadSetting(where, what, 'write "unix:///path"')
     return path
@@ -154,7 +155,7 @@ def _no_password() -> str:
 
 
 def _login(pair: str) -> str:
-    return "Basic " + base64.b64encode(pair.encode()).decode() if pair else ""
+    return "Basic " + base64.b64encode(os.fsencode(pair)).decode() if pair else ""
 
 
 def _one_token(token: str, place: str) -> str:

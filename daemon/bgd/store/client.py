@@ -6,7 +6,8 @@ How failures are told is in `transport`, how to reach Consul in `access`, how to
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from bgd.config import ConsulSettings
@@ -76,8 +77,9 @@ class Client:
         """All of the operations or none; the ModifyIndex of what was set, 0 when nothing was."""
         for op in ops:
             _safe(op.key)
-        results = self._library.txn.put([op.told() for op in ops])["Results"] or ()
-        return max((int(result["KV"]["ModifyIndex"]) for result in results), default=0)
+        with _understood(Fault.UNKNOWN, "PUT /v1/txn"):
+            results = self._library.txn.put([op.told() for op in ops])["Results"] or ()
+            return max((int(result["KV"]["ModifyIndex"]) for result in results), default=0)
 
     # -- services, sessions, the agent ------------------------------------------------------------
 
@@ -86,21 +88,21 @@ class Client:
     ) -> tuple[int, list[dict[str, Any]]]:
         """Every instance of a service with its checks."""
         wait = {"index": index, "wait": f"{wait_s:g}s"} if index else {}
-        told, instances = self._library.health.service(service, **wait)
-        return int(told), instances or []
+        with _understood(Fault.LOST, f"GET /v1/health/service/{service}"):
+            told, instances = self._library.health.service(service, **wait)
+            return int(told), [dict(instance) for instance in instances or ()]
 
     def agent(self) -> tuple[str, str]:
         """The agent's node name and version."""
-        told = self._library.agent.self()
-        if not isinstance(told, dict):
-            raise StoreFault(Fault.LOST, "GET /v1/agent/self: an answer that is not Consul's")
-        return str(told["Config"]["NodeName"]), str(told["Config"]["Version"])
+        with _understood(Fault.LOST, "GET /v1/agent/self"):
+            told = self._library.agent.self()["Config"]
+            return str(told["NodeName"]), str(told["Version"])
 
     def create_session(self, name: str, *, ttl_s: int) -> str:
         """A session bound to no check, whose keys are deleted with it."""
-        return str(
-            self._library.session.create(name=name, ttl=ttl_s, behavior="delete", lock_delay=0, checks=[])
-        )
+        settings = {"ttl": ttl_s, "behavior": "delete", "lock_delay": 0, "checks": []}
+        with _understood(Fault.UNKNOWN, "PUT /v1/session/create"):
+            return str(self._library.session.create(name=name, **settings))
 
     def renew_session(self, session: str) -> bool:
         """Whether the session still lives, for another while."""
@@ -117,6 +119,15 @@ class Client:
     def close(self) -> None:
         """End every call that is under way within milliseconds; further calls fail."""
         self._transport.close()
+
+
+@contextmanager
+def _understood(fault: Fault, asked: str) -> Iterator[None]:
+    """What listens at a wrong address may answer anything: the world's fault, and not ours."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, NotFound) as error:
+        raise StoreFault(fault, f"{asked}: an answer that is not Consul's; is this its address?") from error
 
 
 def _entries(answer: Any) -> tuple[int, list[Entry]]:

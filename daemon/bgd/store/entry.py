@@ -60,12 +60,18 @@ class Tree:
 # Nothing inside a JSON string can look like these: a quote there is written with a backslash.
 _MODIFIED = re.compile(r'"ModifyIndex":\s*(\d+)')
 _BEGIN = '"LockIndex"'
+_NEEDED = {"Key", "Value", "CreateIndex", "ModifyIndex", "Flags"}
 _decode = json.JSONDecoder().raw_decode
 
 
 def parse(body: str | bytes) -> list[Entry]:
-    """All entries of an answer."""
-    return [Entry(told) for told in json.loads(body)]
+    """All entries of an answer; raises ValueError when it is none of Consul's."""
+    told = json.loads(body)
+    if not isinstance(told, list) or not all(
+        isinstance(each, dict) and each.keys() >= _NEEDED for each in told
+    ):
+        raise ValueError("no list of keys")
+    return [Entry(each) for each in told]
 
 
 def grow(before: Tree, index: int, body: str) -> Tree:

@@ -78,7 +78,7 @@ class Http(base.HTTPClient):  # type: ignore[misc]
         told = base.Response(answer.status, _Headers(answer.headers), answer.body, answer.body)
         try:
             return callback(told)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             detail = f"{method} {path}: an answer that is not Consul's: {answer.body[:80]!r}"
             raise StoreFault(Fault.LOST if method == "GET" else Fault.UNKNOWN, detail) from error
 
