@@ -6,6 +6,7 @@ raises: what makes no sense is None, or a bad key.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from typing import Any
 from bgd.core.model import Colour, Desired, KeyBad, Member, Order, OrderKind, Serving
 
 SCHEMA = 1
+_DEEPEST = 20
+_LARGEST = 2**63 - 1
 _SHOWN = 60
 
 
@@ -25,12 +28,40 @@ def encode(record: Mapping[str, Any]) -> bytes:
 
 
 def decode(value: bytes) -> dict[str, Any] | None:
-    """A record of a schema that we know."""
+    """A record of a schema that we know, in which all that stands can be shown as JSON again."""
     try:
-        record = json.loads(value)
+        record = _decoder.decode(value.decode())
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+    known = isinstance(record, dict) and record.get("schema") == SCHEMA and _is_shallow(record)
+    return record if known else None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _whole(text: str) -> int:
+    """An integer that Consul's own indexes could be."""
+    number = int(text)
+    if abs(number) > _LARGEST:
+        raise ValueError(text)
+    return number
+
+
+_decoder = json.JSONDecoder(parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+
+
+def _is_shallow(record: Mapping[str, Any]) -> bool:
+    """Whether it is nested no deeper than records are: who shows it again goes as deep as it does."""
+    level: list[Any] = [record]
+    for _ in range(_DEEPEST):
+        members = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [inner for inside in members for inner in inside if isinstance(inner, dict | list)]
+    return not level
 
 
 def now_at() -> str:
