@@ -101,12 +101,13 @@ def binds_of(main_file: Path) -> dict[str, int]:
         return {}
     found: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
-        for claim in _bound(line):
+        for claim in bound(line):
             found.setdefault(claim, number)
     return found
 
 
-def _bound(line: str) -> frozenset[str]:
+def bound(line: str) -> frozenset[str]:
+    """The addresses that a line of a configuration binds; none when it is no bind line."""
     try:
         words = shlex.split(line, comments=True)
         return parse_bind(" ".join(words[1:])).claims if words[:1] == ["bind"] else frozenset()

@@ -14,7 +14,7 @@ from bgd.config import ProxySettings
 from bgd.core.model import Colour, Server
 from bgd.core.reasons import Because
 from bgd.ports import Failed
-from bgd.proxy import blocks, files
+from bgd.proxy import binds, blocks, files
 from bgd.proxy.blocks import Block, Blocks
 from bgd.proxy.colour_map import ColourMap
 from bgd.proxy.errors import WorldError
@@ -280,6 +280,8 @@ class Structure:
     def _reload_into(
         self, vetted: Vetted, running: Running, colours: Mapping[str, Colour], standing: str | None
     ) -> None:
+        if cannot := binds.refused(vetted.page.text, standing or ""):
+            raise WorldError(Because.RELOAD_FAILED, cannot)
         markers = self._markers
         self._markers = markers | {vetted.page.structure}
         before = self.colours.note_all({**self.colours.others(vetted.blocks), **colours})
