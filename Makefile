@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 SETUP := .venv/.complete
+# What tests leave goes with their run; the path is short, for the sockets in it.
+PYTEST = scratch=$$(mktemp -d /tmp/bgd.XXXX) && trap 'rm -rf "$$scratch"' EXIT && \
+	TMPDIR=$$scratch $(BIN)/pytest --basetemp=$$scratch/t
 
 .PHONY: help setup parts test check demo bench soak clean
 
@@ -12,7 +15,6 @@ setup: $(SETUP) ## .venv with bgd, bgctl and the tools of the checks
 
 $(SETUP): pyproject.toml tools/get-venv
 	@tools/get-venv .venv
-	@touch $@
 
 parts: ## a real Consul and HAProxy: those on PATH, else unpacked into .parts
 	@tools/get-consul
@@ -22,10 +24,11 @@ demo: setup parts ## the whole story on this machine, under load
 	@$(BIN)/bgctl demo
 
 test: setup parts ## all tests but the long ones
-	@$(BIN)/pytest -m "not soak"
+	@tools/get-systemd-analyze
+	@$(PYTEST) -m "not soak"
 
 soak: setup parts ## the long tests
-	@$(BIN)/pytest -m soak --timeout 3600
+	@$(PYTEST) -m soak --timeout 3600
 
 check: setup ## style, types, and which module may import which
 	@$(BIN)/ruff check

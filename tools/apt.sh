@@ -13,6 +13,18 @@ on_path() { # a program, also where only root's PATH looks
   PATH="$PATH:/usr/sbin:/usr/local/sbin:/sbin" command -v "$1" 2>/dev/null
 }
 
+one_at_a_time() { # who comes while another fetches waits, and then finds it there
+  mkdir -p .parts/bin
+  exec 9>.parts/lock
+  ! command -v flock >/dev/null || flock 9
+}
+
+scratch_for() { # a folder for what is fetched for $1, gone at the end; those of interrupted runs go now
+  rm -rf .parts/"$1".??????
+  scratch=$(mktemp -d "$PWD/.parts/$1.XXXXXX")
+  trap 'rm -rf "$scratch"' EXIT
+}
+
 is_debian() {
   [ -e /etc/debian_version ] && [ -r "$key" ] && command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bgctl.demo import records
-from bgctl.demo.process import LateError, Process, free_ports, program
+from bgctl.demo.process import LateError, Process, environment, free_ports, program
 
 
 def fetch(port: int, method: str, path: str, body: str | None = None, *, timeout_s: float = 10) -> Any:
@@ -37,19 +37,29 @@ class Consul(Process):
 
     def __init__(self, folder: Path) -> None:
         self.port, *ports = free_ports(3)
-        self.program = program("consul")
+        self.program, self.folder = program("consul"), folder
         configuration = folder / "consul.json"
-        configuration.write_text(json.dumps({"ports": self.ports(*ports), "ui": True}))
+        configuration.write_text(json.dumps(self.settings(*ports)))
         arguments = ["agent", "-dev", "-bind", "127.0.0.1", "-node", "demo", "-log-level", "warn"]
         arguments += ["-config-file", str(configuration)]
         super().__init__([self.program, *arguments], folder / "consul.log")
+
+    def settings(self, *ports: int) -> dict[str, Any]:
+        """It asks nobody whether it is new enough, and has a web UI."""
+        return {"ports": self.ports(*ports), "ui": True, "disable_update_check": True}
 
     def ports(self, server: int, serf: int) -> dict[str, int]:
         ports = {"http": self.port, "server": server, "serf_lan": serf, "serf_wan": -1, "dns": -1, "grpc": -1}
         return ports | ({"grpc_tls": -1} if self.version() >= (1, 14) else {})
 
     def version(self) -> tuple[int, ...]:
-        said = subprocess.run([self.program, "version"], capture_output=True, text=True, check=False).stdout
+        said = subprocess.run(
+            [self.program, "version"],
+            capture_output=True,
+            text=True,
+            env=environment() | {"TMPDIR": str(self.folder)},  # what it leaves goes with it
+            check=False,
+        ).stdout
         found = re.search(r"v(\d+)\.(\d+)\.(\d+)", said)
         return tuple(int(part) for part in found.groups()) if found else ()
 

@@ -5,6 +5,7 @@ that never repeats a request. Nothing of it is left when the story ends, however
 """
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -65,7 +66,7 @@ class Stage:
 
     def bgctl(self, *arguments: str) -> None:
         """Call bgctl as an operator would, and show the call."""
-        self.teller.tell(f"$ bgctl {' '.join(arguments)}")
+        self.teller.tell(f"$ bgctl {shlex.join(arguments)}")
         command = [sys.executable, "-m", "bgctl", "--consul-addr", self.consul.url, *arguments]
         ended = subprocess.run(
             command,
@@ -109,7 +110,7 @@ def by_bgctl(stage: Stage) -> int:
 
 def by_hand(stage: Stage) -> int:
     """Write the key as somebody in Consul's web UI does, and return when that was sent."""
-    stage.teller.tell(f"PUT {LIVE_KEY} = blue, as Consul's web UI does it")
+    stage.teller.tell(f"and back: PUT {LIVE_KEY} = blue, as Consul's web UI does it")
     sent_ns = time.monotonic_ns()
     stage.consul.put_key(LIVE_KEY, "blue")
     return sent_ns
@@ -127,16 +128,16 @@ def flip(stage: Stage, load: Load, before: str, after: str, order: Callable[[Sta
 
 def open_stage(teller: Teller, folder: Path, stack: ExitStack) -> Stage:
     """Start everything but the load, and make blue live."""
-    teller.tell("a shop in two colours: checkouts blue (2.4.0) and green (2.5.0), three backends each")
+    teller.tell("a shop in two colours, blue (release 2.4.0) and green (2.5.0), with three backends each")
     backends = stack.enter_context(Backends(folder, ["blue"] * 3 + ["green"] * 3))
     consul = stack.enter_context(Consul(folder))
-    teller.tell(f"Consul is up at {consul.url}; the six backends are registered there")
+    teller.tell(f"Consul is up at {consul.url}; all six backends are registered there")
     for colour, address in backends.addresses:
         consul.register("shop", colour, address, RELEASES[colour])
     proxy = stack.enter_context(Haproxy(folder))
-    teller.tell("HAProxy is up with a configuration of its own, which bgd never touches")
+    teller.tell("HAProxy is up, with a file of its own that bgd never touches")
     daemon = stack.enter_context(Daemon(folder, consul, proxy))
-    teller.tell(f"bgd is up beside it; it will open the shop at 127.0.0.1:{daemon.port}")
+    teller.tell(f"bgd, the daemon, is up beside it; it will open the shop at http://127.0.0.1:{daemon.port}")
     stage = Stage(teller, consul, daemon)
     stage.bgctl("init", "shop", "--live", "blue")
     stage.until_answered("blue")
@@ -167,6 +168,12 @@ def last_old_ms(load: Load, flips: Sequence[Flip], number: int) -> float | None:
     return (last_ns - this.written_ns) / 1e6 if last_ns else None
 
 
+def ended(each: Flip, late_ms: float | None) -> str:
+    if late_ms is None:
+        return f"{each.after} never answered"
+    return f"last {each.before} answer {max(late_ms, 0.0):.1f} ms after the key was written"
+
+
 def conclude(load: Load, flips: Sequence[Flip]) -> bool:
     """Say what came of it; true when nothing was lost and both flips happened."""
     lost = load.lost()
@@ -175,19 +182,10 @@ def conclude(load: Load, flips: Sequence[Flip]) -> bool:
     for number, each in enumerate(flips):
         late_ms = last_old_ms(load, flips, number)
         good = good and late_ms is not None
-        told = (
-            "never happened" if late_ms is None else f"last {each.before} answer {max(late_ms, 0.0):.1f} ms"
-        )
-        click.echo(f"{each.before} → {each.after}  by {each.way}: {told} after the key was written")
+        click.echo(f"{each.before} → {each.after}  by {each.way}: {ended(each, late_ms)}")
     for record in lost[:5]:
         click.echo(f"lost: {record.lane} request of {record.start_ns} ns: {record.error} {record.server}")
     return good
-
-
-def ended(each: Flip, late_ms: float | None) -> str:
-    if late_ms is None:
-        return "never happened"
-    return f"last {each.before} answer {max(late_ms, 0.0):.1f} ms after the key was written"
 
 
 @contextmanager

@@ -1,0 +1,54 @@
+# Take a program out of a Debian package without installing it: its services do not start.
+# Sourced after apt.sh. `unpack PACKAGE PROGRAM` leaves a wrapper in .parts/bin that starts the package's
+# PROGRAM together with the libraries that this machine lacks.
+
+libraries() { # the folders below $1 that hold libraries
+  find "$1" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:
+}
+
+missing() { # libraries that the unpacked program still lacks
+  LD_LIBRARY_PATH=$(libraries "$scratch/root") ldd "$scratch/root/$1" | sed -n 's/ => not found//p'
+}
+
+needed() { # packages of libraries named by what was fetched, neither fetched nor installed yet
+  local deb package
+  for deb in "$scratch"/debs/*.deb; do dpkg-deb -f "$deb" Pre-Depends Depends; done |
+    sed -E 's/^(Pre-)?Depends://' | tr ',' '\n' | sed -E 's/^ *//; s/[ (:|].*//' | grep '^lib' | sort -u |
+    while read -r package; do
+      ls "$scratch/debs/${package}"_* >/dev/null 2>&1 ||
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+    done
+}
+
+with_libraries() { # fetch what the program lacks; a library may need further ones
+  local packages package
+  for _ in 1 2 3 4 5; do
+    [ -n "$(missing "$1")" ] || return 0
+    mapfile -t packages < <(needed)
+    [ "${#packages[@]}" -gt 0 ] || return 1
+    fetch "${packages[@]}" || return 1
+    for package in "${packages[@]}"; do dpkg-deb -x "$scratch/debs/${package}"_*.deb "$scratch/root"; done
+  done
+  [ -z "$(missing "$1")" ]
+}
+
+wrapper() { # a program that starts itself anew, as HAProxy's master does, finds its libraries again
+  cat <<WRAPPER
+#!/bin/sh
+here=\$(dirname "\$(readlink -f "\$0")")/..
+exec env LD_LIBRARY_PATH="$(cd "$scratch/root" && libraries . | sed "s|\./|\$here/$1/|g")" "\$here/$1/$2" "\$@"
+WRAPPER
+}
+
+unpack() {
+  local program=${2##*/}
+  scratch_for "$1"
+  { debian_apt "$(codename)" && fetch "$1"; } || cannot "Debian's $1 could not be fetched" "$help"
+  dpkg-deb -x "$scratch"/debs/"$1"_*.deb "$scratch/root"
+  with_libraries "$2" || cannot "$program lacks libraries here: $(missing "$2" | xargs)" "$help"
+  wrapper "$1" "$2" >"$scratch/wrapper"
+  chmod +x "$scratch/wrapper"
+  rm -rf ".parts/$1"
+  mv "$scratch/root" ".parts/$1"
+  mv "$scratch/wrapper" ".parts/bin/$program" # last: from now on it is there
+}
