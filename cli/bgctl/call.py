@@ -42,7 +42,7 @@ class Call:
 
     def app_name(self, named: str | None) -> str:
         """The app that is meant: named, or the only one that there is."""
-        if named:
+        if named is not None:
             return _app_word(named)
         known = self._known()
         if len(known) == 1:
@@ -141,7 +141,7 @@ class Call:
         from bgd.store.client import Client
 
         settings = ConsulSettings(
-            address=self.consul_addr, token_file=self.token_file, prefix=self._prefix.strip("/")
+            address=self.consul_addr, token_file=self.token_file, prefix=_prefix_word(self._prefix)
         )
         return Client(settings, os.environ)
 
@@ -197,6 +197,16 @@ def _app_word(name: str) -> str:
             "letters a-z, digits and inner hyphens, at most 40",
         )
     return name
+
+
+def _prefix_word(text: str) -> str:
+    from bgd.config_values import Bad, prefix
+
+    try:
+        return str(prefix(text.strip("/")))
+    except Bad as wrong:
+        problem = wrong.problems[0]
+        raise misused(f"--prefix: {problem.what}", problem.cure) from None
 
 
 def author_here() -> str:

@@ -4,7 +4,7 @@ import click
 
 from bgctl import options, output
 from bgctl.call import Call
-from bgctl.ending import misused, refused
+from bgctl.ending import Ended, Exit, misused, refused
 from bgd.core.model import Colour, Desired
 from bgd.core.reasons import Because
 
@@ -25,9 +25,13 @@ def init(call: Call, *, app: str | None, colour: Colour, reason: str) -> None:
 
     A key that exists is left alone: exit 0 when it names that colour, else 4.
     """
-    if not app:
+    if app is None:
         raise misused("init which app?", "bgctl init APP --live COLOUR")
-    made, wish = call.write_first(app, colour, reason=reason)
+    try:
+        made, wish = call.write_first(app, colour, reason=reason)
+    except KeyboardInterrupt:
+        detail = f"interrupted while {app}'s first keys were being written: they may be written or not"
+        raise Ended(Exit.INTERRUPTED, "interrupted", detail, f"bgctl status {app}") from None
     if wish is None or wish.colour is not colour:
         there = f"names {wish.colour}" if wish else "holds no colour"
         raise refused(

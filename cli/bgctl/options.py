@@ -74,6 +74,6 @@ def app_argument(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def chosen(call: Call, *, named: str | None, app: str | None, **rest: Any) -> None:
-        function(call, app=named or app, **rest)
+        function(call, app=app if named is None else named, **rest)
 
     return click.argument("named", metavar="[APP]", required=False)(app_option(chosen))

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 _UNSAFE = re.compile(
@@ -32,6 +33,7 @@ _STYLES = {
 """A cell is styled by its first word; a reason that is not named here is red."""
 
 _TROUBLE = "because"
+_LEAST_PROSE = 24
 
 
 def clean(value: object) -> str:
@@ -49,9 +51,20 @@ def _cell(name: str, value: object) -> str:
     return ("–" if name else "") if absent else clean(value)
 
 
+def open_streams() -> None:
+    """Where a stream was closed by the caller, nobody reads it: that is no reason to do nothing."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (as long as the process)
+        else:
+            stream.reconfigure(errors="replace")
+
+
 def say(line: str) -> None:
-    """Prose and progress, for whoever watches."""
-    print(clean(line), file=sys.stderr, flush=True)
+    """Prose and progress, for whoever watches; if nobody does, what is being done goes on."""
+    with suppress(OSError):
+        print(clean(line), file=sys.stderr, flush=True)
 
 
 def put(line: str = "") -> None:
@@ -87,11 +100,21 @@ def _put_rich(head: Sequence[str], rows: list[list[str]], indent: str) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
-    for name in head:
-        table.add_column(name, overflow="fold", no_wrap=False)
+    *names, prose = head
+    for name in names:
+        table.add_column(name, no_wrap=True, overflow="ignore")
+    table.add_column(prose, overflow="fold")
     for row in rows:
         table.add_row(*(Text(text, _style(name, text)) for name, text in zip(head, row, strict=True)))
-    Console(highlight=False).print(table if not indent else _indented(table, len(indent)))
+    console = Console(highlight=False)
+    console.width = max(console.width, len(indent) + _least_width(head, rows))
+    console.print(table if not indent else _indented(table, len(indent)))
+
+
+def _least_width(head: Sequence[str], rows: list[list[str]]) -> int:
+    """Below this the lines are left to a narrow terminal to break: one letter a line is not to be read."""
+    columns = list(zip(head, *rows, strict=True))
+    return sum(max(map(len, column)) + 2 for column in columns[:-1]) + _LEAST_PROSE
 
 
 def _indented(table: Any, by: int) -> Any:

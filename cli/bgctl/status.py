@@ -22,10 +22,10 @@ _MEMBERS = ("node", "serves", "via", "took", "because", "")
 @options.app_argument
 def status(call: Call, *, app: str | None) -> None:
     """Show one line per app, worst first; or all about one app."""
-    apps = [call.existing_app(app)] if app else sorted(call.apps(), key=standing.rank)
+    apps = [call.existing_app(app)] if app is not None else sorted(call.apps(), key=standing.rank)
     if call.json:
         return output.put_json({"schema": 1, "apps": [_as_json(one) for one in apps]})
-    if app:
+    if app is not None:
         return _show(apps[0])
     if not apps:
         return output.say(call.no_apps)

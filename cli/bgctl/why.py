@@ -13,7 +13,7 @@ from bgd.core.model import Colour
 @options.app_argument
 def why(call: Call, *, app: str | None) -> None:
     """Say why each member does what it does, of one app or of all; docs/runbook.md explains the codes."""
-    apps = [call.existing_app(app)] if app else sorted(call.apps(), key=standing.rank)
+    apps = [call.existing_app(app)] if app is not None else sorted(call.apps(), key=standing.rank)
     if call.json:
         return output.put_json({"schema": 1, "apps": [_as_json(one) for one in apps]})
     if not apps:

@@ -289,7 +289,7 @@ def test_bare_it_shows_its_commands(world: World):
 
 def test_it_starts_light(world: World):
     """Neither rich nor docker nor structlog nor the demo is loaded to show an app."""
-    code = "import sys, bgctl.__main__, bgctl.set_live, bgctl.status; print(*sys.modules)"
+    code = "import sys, bgctl.__main__, bgctl.commands, bgctl.set_live, bgctl.status; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=world.environment(), capture_output=True, text=True, check=True
     )

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from bgctl.__main__ import bgctl
+from bgctl.commands import bgctl
 
 NAMES = bgctl.list_commands(click.Context(bgctl))
 
