@@ -64,6 +64,8 @@ class Hands:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="hand")
         self._disk = threading.Lock()
         self._saved: dict[str, Mapping[str, Any]] = {}
+        self._clean: dict[str, Knowledge] = {}
+        """What is known to stand on disk as it is: most ticks change nothing."""
         self._unsaved_said: set[str] = set()
 
     def close(self) -> None:
@@ -87,12 +89,17 @@ class Hands:
 
     def remember(self, knowledge: Knowledge) -> None:
         """Start writing to disk what changed, if anything has."""
+        if self._clean.get(knowledge.app) is knowledge:
+            return
         if self._remembered(knowledge) != self._saved.get(knowledge.app):
             self._start(lambda: self._save(knowledge))
+        else:
+            self._clean[knowledge.app] = knowledge
 
     def forget(self, app: str) -> None:
         """The app is gone: so is what was said of it."""
         self._saved.pop(app, None)
+        self._clean.pop(app, None)
 
     def _start(self, work: Callable[[], None]) -> None:
         def guarded() -> None:
@@ -108,7 +115,7 @@ class Hands:
         if isinstance(deed, Take):
             return advance.taken(knowledge, deed.desired)
         colour = deed.desired.colour if isinstance(deed, Flip) else deed.serving.colour
-        result = self._proxy.flip(app, colour, knowledge.wanted(colour))
+        result = self._proxy.flip(app, colour, knowledge.wanted())
         if isinstance(result, Failed):
             return result
         if isinstance(deed, Repair):

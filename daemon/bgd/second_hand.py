@@ -4,26 +4,37 @@ It never changes a colour, and no flip waits for it.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bgd.core.advance import Failed, again
 from bgd.core.knowledge import Knowledge, Trouble
-from bgd.core.model import Wanted
-from bgd.hands import AllWanted, Hands
+from bgd.core.model import Colour, Server, Wanted
+from bgd.hands import Hands
 
 GAP_S = 0.2
 """Changes within this time share one check and one write of the file."""
 RESYNC_S = 30.0
 """Levels, not edges: so often everything is compared although nothing seems to have changed."""
 
+Servers = Mapping[Colour, frozenset[Server]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one app wants by what is known of it."""
+
+    knowledge: Knowledge
+    wanted: Wanted | None
+    servers: Servers | None
+
+
 class SecondHand:
     """When to sync, and what came of it. One sync runs at a time."""
 
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
-        self._asked: AllWanted | None = None
-        self._seen: dict[str, tuple[Knowledge, Wanted | None]] = {}
-        """What each app wants, worked out once for each change of what is known of it."""
+        self._asked: dict[str, Servers | None] | None = None
+        self._seen: dict[str, _Seen] = {}
         self._running = False
         self._earliest_s = 0.0
         self._at_latest_s = 0.0
@@ -45,25 +56,29 @@ class SecondHand:
         """Start a sync when something differs from what was last asked for, or it is time."""
         if self._running:
             return
-        wanted = self._wanted(apps)
+        self._seen = {
+            app: self._see(app, knowledge) for app, knowledge in apps.items() if knowledge.serving is not None
+        }
+        servers = {app: seen.servers for app, seen in self._seen.items()}
         retry = any(now_s >= trouble.retry_s for trouble in self._trouble.values())
-        due = wanted != self._asked or retry or now_s >= self._at_latest_s
+        due = servers != self._asked or retry or now_s >= self._at_latest_s
         self._pending = due and _known(apps)
         if not self._pending or now_s < self._earliest_s:
             return
-        self._asked, self._running, self._pending = wanted, True, False
-        self._hands.sync(wanted)
+        self._asked, self._running, self._pending = servers, True, False
+        self._hands.sync({app: seen.wanted for app, seen in self._seen.items()})
 
-    def _wanted(self, apps: Mapping[str, Knowledge]) -> dict[str, Wanted | None]:
-        """What the proxy is to hold for every app that is served here."""
-        self._seen = {
-            app: self._seen[app]
-            if app in self._seen and self._seen[app][0] is knowledge
-            else (knowledge, knowledge.wanted(knowledge.serving.colour))
-            for app, knowledge in apps.items()
-            if knowledge.serving is not None
-        }
-        return {app: wanted for app, (_, wanted) in self._seen.items()}
+    def _see(self, app: str, knowledge: Knowledge) -> _Seen:
+        """Work out what an app wants once for each change of it; equal servers stay the same object,
+        so that comparing all apps with each turn costs next to nothing."""
+        before = self._seen.get(app)
+        if before is not None and before.knowledge is knowledge:
+            return before
+        wanted = knowledge.wanted()
+        servers = wanted.servers if wanted else None
+        if before is not None and before.servers == servers:
+            servers = before.servers
+        return _Seen(knowledge, wanted, servers)
 
     def ended(
         self, apps: Mapping[str, Knowledge], failed: Mapping[str, Failed], now_s: float

@@ -322,18 +322,18 @@ class Stage:
         known = {"name": name, "service": name, "bind": (f"127.0.0.1:{free_port()}",)}
         return AppSettings(**{**known, **changes})
 
-    def wanted(self, colour: Colour = Colour.BLUE, **changes: Any) -> Wanted:
+    def wanted(self, **changes: Any) -> Wanted:
         """Every origin in its colour, all healthy."""
         servers = {each: frozenset(origin.server for origin in self.origins[each]) for each in Colour}
         names = frozenset(server.name for each in servers.values() for server in each)
-        return Wanted(**{"colour": colour, "servers": servers, "healthy": names, **changes})
+        return Wanted(**{"servers": servers, "healthy": names, **changes})
 
     def flip(self, colour: Colour, app: str = "shop", **changes: Any) -> Any:
-        return self.change.flip(app, colour, self.wanted(colour, **changes))
+        return self.change.flip(app, colour, self.wanted(**changes))
 
-    def sync(self, colour: Colour = Colour.BLUE, **changes: Any) -> Any:
+    def sync(self, **changes: Any) -> Any:
         """Every app is to hold every origin."""
-        return self.change.sync({app.name: self.wanted(colour, **changes) for app in self.apps})
+        return self.change.sync({app.name: self.wanted(**changes) for app in self.apps})
 
     def look(self) -> Any:
         """What bgd sees of the running proxy."""

@@ -153,7 +153,7 @@ def test_flip_brings_servers_that_are_missing(stage: Stage) -> None:
 
     assert isinstance(outcome, Proved), outcome
     assert outcome.via == "runtime"
-    stage.sync(GREEN)
+    stage.sync()
     stage.in_step()
     assert get(port_of(app)) == "green /"
 

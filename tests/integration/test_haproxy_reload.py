@@ -141,6 +141,6 @@ def test_nothing_is_left_open(stage: Stage) -> None:
     for colour in (GREEN, BLUE) * 10:
         stage.look()
         stage.flip(colour)
-        stage.sync(colour)
+        stage.sync()
 
     assert len(os.listdir("/proc/self/fd")) <= before + 4

@@ -39,7 +39,6 @@ def test_apps_share_a_bind(stage: Stage) -> None:
     for app in apps:
         own = origins[app.name].server
         want = Wanted(
-            colour=GREEN,
             servers={GREEN: frozenset({own}), BLUE: frozenset()},
             healthy=frozenset({own.name}),
         )
@@ -154,9 +153,9 @@ def greeters() -> Iterator[dict[Colour, Greeter]]:
         greeter.close()
 
 
-def tcp_wanted(greeters: dict[Colour, Greeter], colour: Colour) -> Wanted:
+def tcp_wanted(greeters: dict[Colour, Greeter]) -> Wanted:
     servers = {each: frozenset({greeter.server}) for each, greeter in greeters.items()}
-    return Wanted(colour=colour, servers=servers, healthy=frozenset(g.server.name for g in greeters.values()))
+    return Wanted(servers=servers, healthy=frozenset(g.server.name for g in greeters.values()))
 
 
 def ask(client: socket.socket) -> str:
@@ -170,7 +169,7 @@ def test_tcp_app(stage: Stage, greeters: dict[Colour, Greeter]) -> None:
     stage.open(app)
 
     def flip(colour: Colour) -> object:
-        return stage.change.flip("db", colour, tcp_wanted(greeters, colour))
+        return stage.change.flip("db", colour, tcp_wanted(greeters))
 
     assert isinstance(flip(BLUE), Proved)
     with socket.create_connection(("127.0.0.1", port_of(app))) as early:
@@ -192,10 +191,10 @@ def test_dead_tcp_colour(stage: Stage, greeters: dict[Colour, Greeter]) -> None:
     """A tcp colour that takes no connection is never decided for."""
     app = stage.app("db", mode="tcp", probe=ProbeSettings(path=""), lines=("tcp-request connection reject",))
     stage.open(app)
-    stage.change.flip("db", BLUE, tcp_wanted(greeters, BLUE))
+    stage.change.flip("db", BLUE, tcp_wanted(greeters))
     greeters[GREEN].close()
 
-    outcome = stage.change.flip("db", GREEN, tcp_wanted(greeters, GREEN))
+    outcome = stage.change.flip("db", GREEN, tcp_wanted(greeters))
 
     assert isinstance(outcome, Failed)
     assert outcome.because == Because.NOT_PROVED

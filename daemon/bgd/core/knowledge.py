@@ -105,15 +105,15 @@ class Knowledge:
     repair_trouble: Trouble | None = None
     sync_trouble: Trouble | None = None
 
-    def wanted(self, colour: Colour) -> Wanted | None:
-        """What the proxy is to hold when it decides `colour`; None while nothing is known of backends."""
+    def wanted(self) -> Wanted | None:
+        """What the proxy is to hold; None while nothing is known of backends."""
         if not (self.catalog_seen or any(self.backends.values())):
             return None
         servers = {each: self.rotation(each) for each in Colour}
         healthy = frozenset(
             name for each in Colour for name, found in self.healths[each].items() if found.healthy is True
         )
-        return Wanted(colour=colour, servers=servers, healthy=healthy)
+        return Wanted(servers=servers, healthy=healthy)
 
     def rotation(self, colour: Colour) -> frozenset[Server]:
         return health.rotation(self.backends[colour], self.healths[colour])

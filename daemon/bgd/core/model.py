@@ -5,7 +5,7 @@ clock (`_s`), wall-clock times are for showing only (`_at`, ISO 8601 in UTC).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -132,11 +132,10 @@ Backends = Mapping[Colour, tuple[Backend, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the proxy is to hold for one app: the colour it decides for, and each colour's servers."""
+    """What the proxy is to hold for one app: each colour's servers."""
 
-    colour: Colour = field(compare=False)
     servers: Mapping[Colour, frozenset[Server]]
-    healthy: frozenset[str] = field(default=frozenset(), compare=False)
+    healthy: frozenset[str] = frozenset()
     """Names of servers that are healthy by this node's own probes."""
 
 

@@ -46,7 +46,9 @@ def ask(path: Path, commands: Sequence[str], deadline_s: float = DEADLINE_S) -> 
 def processes(path: Path) -> Processes | None:
     """The master's list of processes; None when it may not be asked or does not answer just now."""
     try:
-        said = _exchange(path, "show proc\nquit\n", 0.5)
+        with _master(path) as master:
+            master.settimeout(0.5)
+            said = _ask_on(master, "show proc\nquit\n")
     except OSError:
         return None
     old = said.partition("# old workers")[2].partition("#")[0]
@@ -105,11 +107,15 @@ def _talk(path: Path, question: str, deadline_s: float) -> str:
     with socket.socket(socket.AF_UNIX) as worker:
         worker.settimeout(deadline_s)
         worker.connect(str(path))
-        worker.sendall(question.encode())
-        said = bytearray()
-        while chunk := worker.recv(1 << 16):
-            said += chunk
-        return said.decode(errors="replace")
+        return _ask_on(worker, question)
+
+
+def _ask_on(asked: socket.socket, question: str) -> str:
+    asked.sendall(question.encode())
+    said = bytearray()
+    while chunk := asked.recv(1 << 16):
+        said += chunk
+    return said.decode(errors="replace")
 
 
 def _master(path: Path) -> socket.socket:
