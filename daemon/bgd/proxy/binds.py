@@ -43,7 +43,7 @@ def _why_not(host: str, port: int) -> str | None:
             if family == socket.AF_INET6:
                 tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             tried.bind((address, port))
-    except PermissionError:
+    except (PermissionError, socket.gaierror):
         return None
     except OSError as error:
         return error.strerror or str(error)
