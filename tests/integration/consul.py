@@ -59,12 +59,12 @@ class ConsulServer:
         unix: Path | None = None,
     ) -> None:
         self.folder, self.lasting, self.unix = folder, lasting, unix
-        self.port, self._server_port, lan, wan, self._https_port = free_ports(5)
+        self.port, self._server_port, self.lan_port, wan, self._https_port = free_ports(5)
         self.address = f"http://127.0.0.1:{self.port}"
         self.tls_address = f"https://127.0.0.1:{self._https_port}"
         self.token = "c0ffee00-0000-4000-8000-000000000000" if acl else ""
         self._process: subprocess.Popen[bytes] | None = None
-        ports = {"http": self.port, "server": self._server_port, "serf_lan": lan, "serf_wan": wan}
+        ports = {"http": self.port, "server": self._server_port, "serf_lan": self.lan_port, "serf_wan": wan}
         if tls:
             ports["https"] = self._https_port
         (folder / "consul.json").write_text(json.dumps(self._settings(ports, tls)))
@@ -121,6 +121,15 @@ class ConsulServer:
             return bool(self.delete("ready"))
         except OSError:
             return False
+
+    def pair_with(self, other: "ConsulServer", name: str) -> None:
+        """Make this one, before its start, one of two servers that elect a leader together."""
+        file = self.folder / "consul.json"
+        settings = json.loads(file.read_text())
+        settings |= {"node_name": name, "bootstrap_expect": 2}
+        settings |= {"retry_join": [f"127.0.0.1:{other.lan_port}"], "retry_interval": "100ms"}
+        file.write_text(json.dumps(settings))
+        shutil.rmtree(self._data, ignore_errors=True)
 
     def kill(self) -> None:
         """End the agent at once, as a crash does; what is on disk stays."""

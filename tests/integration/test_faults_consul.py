@@ -1,0 +1,148 @@
+"""What Consul can do to a shop that takes its time, or its rights: customers never notice."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.consul import ConsulServer
+from tests.integration.shop import Shop, eventually, opened
+
+LIGHT = {"kept": 6, "new": 6, "websockets": 1}
+OWN_RULES = """\
+key_prefix "bluegreen/" { policy = "write" }
+session_prefix "" { policy = "write" }
+agent_prefix "" { policy = "read" }
+node_prefix "" { policy = "read" }
+"""
+ALL_RULES = OWN_RULES + 'service_prefix "" { policy = "read" }\n'
+
+
+def test_consul_frozen_restored_or_without_leader(tmp_path: Path) -> None:
+    """What takes Consul half a minute to show, side by side: in each blue or green serves on unasked."""
+    stories: list[Callable[[Path], None]] = [frozen, restored, without_leader]
+    with ThreadPoolExecutor(len(stories)) as at_once:
+        for ended in [at_once.submit(story, tmp_path / story.__name__) for story in stories]:
+            ended.result()
+
+
+def frozen(folder: Path) -> None:
+    """A frozen agent answers nobody: store-lost, and it is followed again when it goes on."""
+    with opened(folder) as shop, shop.load(**LIGHT):
+        shop.consul.stop()
+        try:
+            shop.until_because("store-lost", within_s=40)
+            assert shop.answer() == "blue"
+        finally:
+            shop.consul.cont()
+        shop.until_because("converged", within_s=40)
+        shop.bgctl("set-live", "green", check=True)
+
+        assert shop.answer() == "green"
+
+
+def restored(folder: Path) -> None:
+    """An older key is no instruction; an order given in knowledge of the wish is."""
+    with opened(folder, lasting=True) as shop, shop.load(**LIGHT):
+        before = shop.consul.snapshot()
+        shop.bgctl("set-live", "green", check=True)
+        shop.until_serving("green")
+        shop.consul.restore(before)
+        shop.until_because("store-rewound", within_s=40)
+        assert shop.answer() == "green"
+        shop.bgctl("set-live", "blue", "--force", check=True)
+
+        shop.until_serving("blue")
+
+
+def without_leader(folder: Path) -> None:
+    """Two servers of which one dies have no majority: store-lost; with its return flips go on."""
+    with opened(folder, lasting=True, start=False) as shop, pair(folder, shop.consul) as second:
+        shop.open()
+        with shop.load(**LIGHT):
+            second.kill()
+            shop.until_because("store-lost", within_s=50)
+            assert shop.answer() == "blue"
+            second.start()
+            shop.until_because("converged", within_s=40)
+            shop.put("green")
+
+            shop.until_serving("green")
+
+
+@contextmanager
+def pair(folder: Path, first: ConsulServer) -> Iterator[ConsulServer]:
+    """Start a server anew as one of two, and give the other."""
+    place = folder / "second"
+    place.mkdir()
+    second = ConsulServer(place, lasting=True)
+    first.kill()
+    first.pair_with(second, "agent-1")
+    second.pair_with(first, "agent-2")
+    with ThreadPoolExecutor(2) as at_once:  # a server ends with the thread that started it
+        try:
+            list(at_once.map(ConsulServer.start, (first, second)))
+            yield second
+        finally:
+            second.kill()
+
+
+@contextmanager
+def with_rights(folder: Path) -> Iterator[Shop]:
+    """A shop whose bgd has a token of its own, in a file."""
+    with opened(folder, acl=True, start=False) as shop:
+        file = shop.folder / "token"
+        file.write_text(shop.consul.grant("bgd", ALL_RULES))
+        shop.token_file = str(file)
+        shop.bgd = shop.daemon()
+        shop.open()
+        yield shop
+
+
+def test_all_rights_taken(tmp_path: Path) -> None:
+    """Refusals and empty answers empty nothing: store-denied, every backend stays, and it heals."""
+    with with_rights(tmp_path) as shop, shop.load():
+        servers = shop.haproxy.servers()
+        shop.consul.grant("bgd", 'operator = "read"')
+        shop.until_because("store-denied", within_s=40)
+        assert shop.haproxy.servers() == servers
+        assert shop.answer() == "blue"
+        shop.consul.grant("bgd", ALL_RULES)
+        shop.until_because("converged", within_s=40)
+        shop.put("green")
+
+        shop.until_serving("green")
+        assert shop.haproxy.servers() == servers
+
+
+def test_the_right_to_see_services_taken(tmp_path: Path) -> None:
+    """The catalog answers 200 and empty: live keeps its backends and is weak, and it heals."""
+    with with_rights(tmp_path) as shop, shop.load():
+        servers = shop.haproxy.servers()
+        shop.consul.grant("bgd", OWN_RULES)
+        eventually(lambda: stir(shop) == "live-weak", "the watch has asked anew")
+        assert shop.haproxy.servers()["shop_blue"] == servers["shop_blue"]
+        assert shop.answer() == "blue"
+        shop.consul.grant("bgd", ALL_RULES)
+        eventually(lambda: stir(shop) == "converged", "the watch has asked anew")
+        shop.put("green")
+
+        shop.until_serving("green")
+        assert shop.haproxy.servers() == servers
+
+
+def stir(shop: Shop) -> str:
+    """A question that waits has the rights of its beginning: change something, so that it is asked anew."""
+    shop.join("green", "127.0.0.1:1")
+    shop.leave("127.0.0.1:1")
+    return shop.because()
+
+
+def test_consul_restarted_while_a_wish_is_written(tmp_path: Path) -> None:
+    """Consul dies just after a wish was written, or keeps it: what it says on its return is done."""
+    with opened(tmp_path, lasting=True) as shop, shop.load():
+        for colour in ("green", "blue"):
+            shop.put(colour)
+            shop.consul.restart()
+
+            shop.until_serving(colour, within_s=30)
