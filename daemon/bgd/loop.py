@@ -84,7 +84,6 @@ class Loop:
         self._published: dict[str, Mapping[str, Any]] = {}
         self._following: set[str] = set()
         self._proxy_version = ""
-        self._at = self._clock.at()
         self._untold: dict[str, tuple[Snapshot, Action]] = {}
         self._tell_s = 0.0
         self._next_tick_s = 0.0
@@ -121,7 +120,7 @@ class Loop:
 
     def turn(self, letters: list[Letter]) -> None:
         """One turn: fold, decide and act, then tell."""
-        now_s, self._at = self._clock.now_s(), self._clock.at()
+        now_s = self._clock.now_s()
         before = dict(self._apps)
         for letter in letters:
             self._fold(letter, now_s)
@@ -134,7 +133,8 @@ class Loop:
             self._tell_s = now_s + TELL_S
         elif self._untold:
             self._tell_all()
-        self._second_hand.turn(self._apps, now_s)
+        if due or now_s >= self._second_hand.wake_s:
+            self._second_hand.turn(self._apps, now_s)
         self.turned_s = now_s
         if due:
             self._world.observer.looped(self._clock.now_s() - now_s)
@@ -188,7 +188,8 @@ class Loop:
         knowledge = self._apps.get(app)
         if knowledge is None or (app in self._busy and isinstance(event, ProxySeen | ProxyLost)):
             return  # what the proxy says while it is being changed is void
-        learnt = learn(knowledge, event, now_s=now_s, at=self._at)
+        at = self._clock.at() if isinstance(event, CatalogSeen) else ""  # only its news are dated
+        learnt = learn(knowledge, event, now_s=now_s, at=at)
         self._apps[app] = learnt
         if isinstance(event, Probed):
             self._world.observer.probed(app, event.colour, event.took_s)

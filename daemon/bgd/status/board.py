@@ -42,6 +42,8 @@ class Board(Collector):
         self._probe_seconds = self._histogram(
             "bgd_probe_seconds", "How long probes took.", PROBE_BUCKETS_S, "app", "colour"
         )
+        self._probe_timers: dict[tuple[str, Colour], Histogram] = {}
+        """Looked up once: there may be hundreds of probes a second."""
         self._loop_seconds = self._histogram(
             "bgd_loop_seconds", "How long the turns of the loop took.", LOOP_BUCKETS_S
         )
@@ -85,6 +87,7 @@ class Board(Collector):
             _remove(self._flips, *labels)
         _remove(self._flip_seconds, app)
         for colour in Colour:
+            self._probe_timers.pop((app, colour), None)
             _remove(self._probe_seconds, app, colour.value)
 
     def flipped(self, app: str, result: str, via: str, took_s: float) -> None:
@@ -97,7 +100,10 @@ class Board(Collector):
 
     def probed(self, app: str, colour: Colour, took_s: float) -> None:
         """One probe ended."""
-        self._probe_seconds.labels(app, colour.value).observe(took_s)
+        timed = self._probe_timers.get((app, colour))
+        if timed is None:
+            timed = self._probe_timers[app, colour] = self._probe_seconds.labels(app, colour.value)
+        timed.observe(took_s)
 
     def counted(self, app: str, colour: Colour, states: Mapping[str, int]) -> None:
         """How many backends of a colour are in which state."""
