@@ -122,7 +122,7 @@ def _detail(backends: tuple[Backend, ...], known: list[Health], kept_since_at: s
         return f"gone from Consul's catalog since {kept_since_at}, kept while its probes pass"
     for backend, health in zip(backends, known, strict=True):
         if health.healthy is False:
-            return f"{backend.name}: {health.detail}"
+            return health.detail or f"{backend.name} fails its probes"
         if backend.objection:
             return f"{backend.name}: Consul check {backend.objection}"
     return ""

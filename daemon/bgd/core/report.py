@@ -21,7 +21,7 @@ def report(s: Snapshot, action: Action, *, version: str, proxy: str) -> dict[str
         "desired": _desired(s),
         "serving": _serving(s),
         "because": because.value,
-        "detail": detail,
+        "detail": detail or None,
         "until": None,
         "prepared": None,
         "vote": None,
