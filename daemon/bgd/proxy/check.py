@@ -7,13 +7,12 @@ will stand, and the line that is meant.
 import re
 import shlex
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from bgd.config import ProxySettings
 from bgd.core.reasons import Because
-from bgd.proxy import certificates, files
+from bgd.proxy import certificates, command, files
 from bgd.proxy.errors import WorldError
 
 COMMAND = "haproxy -c -f {main_file} -f {folder}"
@@ -28,21 +27,21 @@ def judge(text: str, settings: ProxySettings, map_file: Path) -> str | None:
             folder.mkdir()
             main_file = _copy_main(settings.main_file, Path(copies))
             _copy_part(text, settings, map_file, folder)
-            said = _run(_command(settings.check or COMMAND, main_file, folder))
+            said = command.run(_command(settings.check or COMMAND, main_file, folder), DEADLINE_S)
     except OSError as error:
         detail = f"cannot write a copy to check: {error.strerror}"
         raise WorldError(Because.CHECK_FAILED, detail) from error
-    if said is None:
+    if not said:
         return None
     said = said.replace(str(folder), str(settings.file.parent)).replace(
         str(main_file), str(settings.main_file)
     )
-    return _words(said, settings.file.name, text) or said.strip()
+    return _words(said, settings.file.name, text) or f"proxy.check: {command.brief(said)}"
 
 
 def _copy_main(main_file: Path, copies: Path) -> Path:
     """The host's own file itself, unless it names what bgd may not read."""
-    own = files.read(main_file) or ""
+    own = _own(main_file)
     readable = certificates.with_stand_ins(own)
     if readable == own:
         return main_file
@@ -51,11 +50,19 @@ def _copy_main(main_file: Path, copies: Path) -> Path:
     return copy
 
 
+def _own(main_file: Path) -> str:
+    try:
+        return files.read(main_file) or ""
+    except OSError as error:
+        detail = f"proxy.main_file: {main_file} cannot be read: {error.strerror}"
+        raise WorldError(Because.CHECK_FAILED, detail) from error
+
+
 def _copy_part(text: str, settings: ProxySettings, map_file: Path, folder: Path) -> None:
     """The candidate with a map of its own, since the one that serves may not be there yet."""
     own_map = folder / map_file.name
     own_map.write_text(files.read(map_file) or "")
-    base = certificates.base_of(files.read(settings.main_file) or "")
+    base = certificates.base_of(_own(settings.main_file))
     part = certificates.with_stand_ins(text, base).replace(f"map({map_file})", f"map({own_map})")
     (folder / settings.file.name).write_text(part)
 
@@ -67,23 +74,6 @@ def _command(line: str, main_file: Path, folder: Path) -> list[str]:
         word.replace("{main_file}", str(main_file)).replace("{folder}", str(folder)) for word in words[1:]
     ]
     return [found or words[0], *rest]
-
-
-def _run(command: list[str]) -> str | None:
-    """What the command says when it refuses, or None."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=DEADLINE_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"{command[0]} did not judge within {DEADLINE_S:.0f} s"
-    except OSError as error:
-        return f"cannot run {command[0]}: {error.strerror}"
-    return (
-        (done.stderr + done.stdout or f"{command[0]} ended with {done.returncode}")
-        if done.returncode
-        else None
-    )
 
 
 def _words(said: str, file_name: str, text: str) -> str:

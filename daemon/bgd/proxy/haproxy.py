@@ -6,7 +6,6 @@ the proxy itself shows, an exit code only a hint; what counts as proved for an h
 
 import re
 import shlex
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from bgd.config import AppSettings, ProxySettings
 from bgd.core.model import Colour, Server
 from bgd.core.reasons import Because
-from bgd.proxy import check, proof, runtime
+from bgd.proxy import check, command, proof, runtime
 from bgd.proxy.errors import WorldError
 from bgd.proxy.render import backend, by_name, reached
 from bgd.proxy.routes import Frontend
@@ -163,11 +162,11 @@ class HAProxy:
 
     def _order_reload(self) -> str:
         if self._settings.reload != "auto":
-            return _run(shlex.split(self._settings.reload))
+            return _order(shlex.split(self._settings.reload))
         try:
             return runtime.order_reload(self._master)
         except OSError:
-            return _run(["systemctl", "--no-ask-password", "reload", self._settings.unit])
+            return _order(["systemctl", "--no-ask-password", "reload", self._settings.unit])
 
     def _silence(self, said: str, before: Running) -> str:
         """Why the new structure does not serve, as far as the proxy shows it."""
@@ -330,17 +329,9 @@ def _said(answer: proof.Answer, field: str) -> str:
     return answer.headers.get(field) or answer.status or "nothing"
 
 
-def _run(command: list[str]) -> str:
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=COMMAND_DEADLINE_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"{command[0]} did not end within {COMMAND_DEADLINE_S:.0f} s"
-    except OSError as error:
-        return f"cannot run {command[0]}: {error.strerror}"
-    said = (done.stderr or done.stdout).strip()
-    return f"{shlex.join(command)} ended with {done.returncode}: {said}" if done.returncode else ""
+def _order(words: list[str]) -> str:
+    said = command.run(words, COMMAND_DEADLINE_S)
+    return f"{shlex.join(words)}: {command.brief(said)}" if said else ""
 
 
 def _reload_words(said: str) -> str:

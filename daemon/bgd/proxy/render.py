@@ -7,6 +7,7 @@ of the servers are read back from the text, so that what is done at runtime is w
 
 import hashlib
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, TemplateError
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+)
+from jinja2.sandbox import safe_range
 
 from bgd.config import AppSettings
 from bgd.core.model import Colour, Server
@@ -54,7 +64,7 @@ class Renderer:
     """Makes pages from blocks with the templates as they were when it was made."""
 
     def __init__(self, own: Path, template: str, *, folder: Path, map_file: Path, node: str) -> None:
-        self._folder, self._template = folder, template
+        self._folder, self._template, self._own = folder, template, own
         self._fixed = {"node": node, "map": str(map_file), "owner": _owner(folder), "colours": list(Colour)}
         shipped = FileSystemLoader(shipped_templates())
         self._templates = Environment(
@@ -69,11 +79,14 @@ class Renderer:
         self._newest: tuple[Blocks, Page] | None = None
         self._newest_bare: tuple[Blocks, str] | None = None
         self._templates.filters.update(quote=quote, quote_format=quote_format)
+        self._templates.globals["range"] = safe_range  # one that is far too long ends with a word
 
     def page(self, blocks: Blocks) -> Page:
         """Render all blocks. Raises WorldError when the template does not."""
         if self._newest is not None and self._newest[0] == blocks:
             return self._newest[1]
+        if wrong := _wrong_folder(self._own):
+            raise WorldError(Because.CHECK_FAILED, wrong)
         structure = self._structure({name: _bare(block) for name, block in blocks.items()})
         text = self._text(blocks, structure)
         if structure not in text:
@@ -81,6 +94,8 @@ class Renderer:
                 Because.CHECK_FAILED, f"{self._template} has no marker: set-var proc.bgd_structure"
             )
         page = Page(text, structure, read_servers(text))
+        if missing := _missing_server(blocks, page):
+            raise WorldError(Because.CHECK_FAILED, f"{self._template} {missing}")
         self._newest = dict(blocks), page
         return page
 
@@ -183,7 +198,31 @@ def _owner(folder: Path) -> int:
         return 0
 
 
+def _wrong_folder(own: Path) -> str:
+    """Why the host's own templates cannot be looked for: they must not be passed over in silence."""
+    try:
+        if not own.exists() or (own.is_dir() and os.access(own, os.R_OK | os.X_OK)):
+            return ""
+    except OSError as error:
+        return f"proxy.templates: {own} cannot be read: {error.strerror}"
+    return f"proxy.templates: {own} is no folder that bgd's user may read; make it one, or take it away"
+
+
+def _missing_server(blocks: Blocks, page: Page) -> str:
+    """Which server the template left out: bgd finds each again by its line."""
+    for app, block in blocks.items():
+        for colour in Colour:
+            name = backend(app, colour)
+            for server in block.servers.get(colour, ()):
+                if server.name not in page.servers.get(name, {}):
+                    return f"has no line 'server {server.name} ...' in backend {name}"
+    return ""
+
+
 def _template_words(error: TemplateError, template: str) -> str:
+    if isinstance(error, TemplateNotFound):
+        words = "there is no template of this name in proxy.templates, nor among the shipped ones"
+        return f"{_line_words(error, template)}: {words}"
     line, name = getattr(error, "lineno", None), getattr(error, "name", None) or template
     return f"{name}, line {line}: {error.message}" if line else _line_words(error, template)
 
@@ -195,4 +234,4 @@ def _line_words(error: Exception, template: str) -> str:
         if re.search(r"\.j2$", trace.tb_frame.f_code.co_filename):
             place = f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}"
         trace = trace.tb_next
-    return f"{place}: {error}"
+    return f"{place}: {str(error) or type(error).__name__}"

@@ -5,6 +5,7 @@ reloaded; a reload that fails is undone, and if several apps shared it each is t
 of structure at a time, while colours change beside it.
 """
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,11 @@ class Structure:
     def servers_of_text(self, app: str) -> blocks.Servers:
         """An app's servers as the file had them at the start."""
         return {
-            colour: frozenset(_server(*each) for each in self._written.get(backend(app, colour), {}).items())
+            colour: frozenset(
+                server
+                for each in self._written.get(backend(app, colour), {}).items()
+                if (server := _server(*each)) is not None
+            )
             for colour in Colour
         }
 
@@ -346,11 +351,11 @@ class Structure:
         )
 
 
-def _server(name: str, written: str) -> Server:
-    address, _, port = name.rpartition(":")
-    words = written.split()
-    weight = int(words[words.index("weight") + 1]) if "weight" in words else 100
-    return Server(address, int(port), weight)
+def _server(name: str, written: str) -> Server | None:
+    """A server of bgd's own; None for one that a template of the host adds."""
+    found = re.fullmatch(r"(\S+):([0-9]{1,5})", name)
+    weight = re.search(r"(?:^| )weight ([0-9]{1,3})(?: |$)", written)
+    return Server(found[1], int(found[2]), int(weight[1]) if weight else 100) if found else None
 
 
 def _keep(settings: ProxySettings) -> None:
