@@ -75,22 +75,12 @@ class Http(base.HTTPClient):  # type: ignore[misc]
         body = data.encode() if data is not None else None
         url = urllib.parse.quote(path, safe="/:") + query
         answer = self._transport.call(method, url, body, read_s=_read_s(pairs))
-        told = base.Response(answer.status, _Headers(answer.headers), answer.body, answer.body)
+        told = base.Response(answer.status, answer.headers, answer.body, answer.body)
         try:
             return callback(told)
         except (ValueError, TypeError, LookupError, RecursionError) as error:
             detail = f"{method} {path}: an answer that is not Consul's: {answer.body[:80]!r}"
             raise StoreFault(Fault.LOST if method == "GET" else Fault.UNKNOWN, detail) from error
-
-
-class _Headers(dict[str, str]):
-    """Headers that are found however the library writes their names."""
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name.lower(), default)
 
 
 class Library(base.Consul):  # type: ignore[misc]

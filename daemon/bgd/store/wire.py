@@ -1,21 +1,23 @@
-"""HTTP/1.1 over one connection to Consul: as little of it as Consul speaks, with an end to every wait.
+"""One connection to Consul: made as `access` says, read by the standard library, each wait with an end.
 
-Our own, because what stands between a written key and a flipped proxy is mostly this: a general HTTP
-library needs longer to read an answer's headers than Consul needs to notice the change.
+Rules that live here: the time limit is for a whole answer, and so is the bound on its length; what a
+connection leaves unclear is a fault, and whether Consul may have seen the request is told with it.
+Only the reading is `http.client`'s: its connection would send a request's head and body apart, open
+itself anew unasked, and let go of a socket that `close` must still be able to cut.
 """
 
-import contextlib
+import io
 import socket
 import ssl
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import cast
 
 from bgd.store.access import Access
 
 _PIECE = 1 << 14
-_LONGEST_HEAD = 1 << 16
-_LONGEST_BODY = 1 << 26
+_LONGEST = 1 << 26
 
 
 class WireFault(Exception):  # noqa: N818 (the world's, not ours)
@@ -30,10 +32,10 @@ class WireFault(Exception):  # noqa: N818 (the world's, not ours)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Consul said; header names in small letters."""
+    """What Consul said; a header is found however its name is written."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
 
 
@@ -70,26 +72,29 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self._read = bytearray()
-        self._piece = memoryview(bytearray(_PIECE))
-        self._deadline_s = 0.0
+        self._line = _Line(sock)
+        self._reader = _Reader(self._line, _PIECE)
         self._used = False
-        self.reusable = True
+        self.reusable = False
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Where `http.client` reads: the same place for every answer, so that nothing is lost between."""
+        return self._reader
 
     def still_open(self) -> bool:
-        """Whether the other side has neither closed it nor said anything unasked."""
-        self.sock.settimeout(0)
+        """Whether the last answer ended cleanly and the other side has neither closed nor said more."""
+        self._line.until_s = None
         try:
-            self.sock.recv(1)
+            self._reader.peek(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return self.reusable
-        except OSError:
+        except (OSError, EOFError):
             pass
         return False
 
     def exchange(self, request: bytes, limit_s: float) -> Answer:
         """One request and its whole answer, within the limit."""
-        self._deadline_s = time.monotonic() + limit_s
+        self._line.begin(limit_s)
         self.reusable = False
         try:
             self.sock.settimeout(limit_s)
@@ -98,98 +103,73 @@ class Connection:
         except TimeoutError as error:
             raise WireFault(f"no answer within {limit_s:g} s", sent=True) from error
         except (OSError, EOFError) as error:
-            stale = self._used and not self._read
+            stale = self._used and self._line.untouched
             raise WireFault(f"the connection was cut: {_words(error)}", sent=True, stale=stale) from error
-        except (ValueError, IndexError, OverflowError) as error:
+        except (HTTPException, ValueError, OverflowError, MemoryError) as error:
             raise WireFault("the answer is not HTTP", sent=True) from error
         self._used = True
         return answer
 
     def _answer(self) -> Answer:
-        status = 100
-        while status < 200:
-            end = self._find(b"\r\n\r\n", _LONGEST_HEAD)
-            status, version, headers = _head(bytes(self._read[:end]))
-            del self._read[: end + 4]
-        body, ended = self._body(status, headers)
-        lasting = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-        self.reusable = lasting and not ended and not self._read
-        return Answer(status, headers, body)
+        response = HTTPResponse(cast(socket.socket, self))
+        response.begin()
+        if response.length is None and not response.chunked:
+            if "content-length" in response.headers:
+                raise ValueError("no length")
+            self._line.may_end = True
+        body = response.read()
+        self.reusable = not response.will_close
+        return Answer(response.status, response.headers, body)
 
-    def _body(self, status: int, headers: Mapping[str, str]) -> tuple[bytes, bool]:
-        """The body, and whether the connection has ended with it."""
-        if status in (204, 304):
-            return b"", False
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            return self._chunks(), False
-        if "content-length" in headers:
-            return self._take(int(headers["content-length"])), False
-        return self._rest(), True
 
-    def _chunks(self) -> bytes:
-        whole = bytearray()
-        while True:
-            end = self._find(b"\r\n", _LONGEST_HEAD)
-            size = int(bytes(self._read[:end]).partition(b";")[0], 16)
-            del self._read[: end + 2]
-            if not size:
-                self._find(b"\r\n", _LONGEST_HEAD)  # Consul sends no trailers
-                del self._read[:2]
-                return bytes(whole)
-            whole += self._take(size + 2)[:-2]
-            if len(whole) > _LONGEST_BODY:
-                raise ValueError("too long")
+class _Line(io.RawIOBase):
+    """The socket as it is read: in the time that is left, to a bound, to an end only where one may be."""
 
-    def _find(self, mark: bytes, limit: int) -> int:
-        """Where the mark stands, read on until it does."""
-        start = 0
-        while (found := self._read.find(mark, start)) < 0:
-            if len(self._read) > limit:
-                raise ValueError("too long")
-            start = max(0, len(self._read) - len(mark))
-            self._receive()
-        return found
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.until_s: float | None = None
+        """Until when to wait; None: not at all."""
+        self.begin(0)
 
-    def _take(self, size: int) -> bytes:
-        if not 0 <= size <= _LONGEST_BODY:
+    def begin(self, limit_s: float) -> None:
+        """What comes from now on is a new answer."""
+        self.until_s, self._left, self.may_end = time.monotonic() + limit_s, _LONGEST, False
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing of the answer has come."""
+        return self._left == _LONGEST
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, piece: memoryview) -> int:  # type: ignore[override]
+        self._sock.settimeout(self._left_s())
+        size = self._sock.recv_into(piece)
+        if not size and not self.may_end:
+            raise EOFError("no more comes")
+        self._left -= size
+        if self._left < 0:
             raise ValueError("too long")
-        while len(self._read) < size:
-            self._receive()
-        taken = bytes(self._read[:size])
-        del self._read[:size]
-        return taken
+        return size
 
-    def _rest(self) -> bytes:
-        """All until the other side closes."""
-        with contextlib.suppress(EOFError):
-            while len(self._read) <= _LONGEST_BODY:
-                self._receive()
-            raise ValueError("too long")
-        return self._take(len(self._read))
-
-    def _receive(self) -> None:
-        left_s = self._deadline_s - time.monotonic()
+    def _left_s(self) -> float:
+        if self.until_s is None:
+            return 0
+        left_s = self.until_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        self.sock.settimeout(left_s)
-        size = self.sock.recv_into(self._piece)
-        if not size:
-            raise EOFError
-        self._read += self._piece[:size]
+        return left_s
 
 
-def _head(head: bytes) -> tuple[int, str, dict[str, str]]:
-    status_line, *lines = head.decode("latin-1").split("\r\n")
-    version, status = status_line.split(" ", 2)[:2]
-    if not version.startswith("HTTP/1."):
-        raise ValueError(version)
-    pairs = (line.partition(":") for line in lines)
-    return int(status), version, {name.lower(): value.strip() for name, _, value in pairs}
+class _Reader(io.BufferedReader):
+    """`http.client` closes what it has read an answer from; a kept connection reads on."""
+
+    def close(self) -> None:
+        pass
 
 
 def _words(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS: {getattr(error, 'verify_message', '') or error.reason or error}"
-    if isinstance(error, EOFError):
-        return "no more comes"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

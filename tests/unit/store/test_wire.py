@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bgd.store import wire
 from bgd.store.wire import Answer, Connection, WireFault
 
 
@@ -64,14 +65,30 @@ def test_an_answer_is_put_together(pieces: list[bytes]) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
         (b"HTTP/1.1 200 OK\r\n\r\n", False),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nunasked", False),
     ],
 )
 def test_a_connection_is_kept_only_when_it_is_clean(answer: bytes, reusable: bool) -> None:
-    """A connection serves again only if its answer ended cleanly and nothing more was said."""
+    """A connection serves again only if its answer told where it ends, and that more may follow."""
     connection, exchange = served(answer)
     exchange()
     assert connection.reusable is reusable
+
+
+@pytest.mark.parametrize(("more", "still_open"), [(b"", True), (b"unasked", False)])
+def test_nothing_unasked_is_taken_for_an_answer(more: bytes, still_open: bool) -> None:
+    """A connection on which more is said than was asked for does not serve again, whenever that comes."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    for now, later in ((more, b""), (b"", more)):
+        near, far = socket.socketpair()
+        with near, far:
+            connection = Connection(near)
+            for again in (b"", now):
+                far.sendall(answer + again)
+                connection.exchange(b"GET / HTTP/1.1\r\n\r\n", 2.0)
+            far.sendall(later)
+            assert connection.still_open() is still_open
+            far.close()
+            assert not connection.still_open()
 
 
 @pytest.mark.parametrize(
@@ -84,6 +101,8 @@ def test_a_connection_is_kept_only_when_it_is_clean(answer: bytes, reusable: boo
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X" * 100_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-9\r\n",
     ],
 )
 def test_what_is_no_http_is_a_fault(answer: bytes) -> None:
@@ -102,6 +121,15 @@ def test_an_answer_that_is_cut_is_a_fault(answer: bytes) -> None:
     with pytest.raises(WireFault, match="cut") as raised:
         exchange()
     assert (raised.value.sent, raised.value.stale) == (True, False)
+
+
+@pytest.mark.parametrize("kind", [b"1.0 200 OK\r\n\r\n", b"1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n"])
+def test_an_answer_without_end_is_a_fault(kind: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more is read of an answer than could be Consul's, whatever length it tells."""
+    monkeypatch.setattr(wire, "_LONGEST", 1 << 20)
+    _, exchange = served(b"HTTP/" + kind + bytes(1 << 21))
+    with pytest.raises(WireFault, match="not HTTP"):
+        exchange()
 
 
 def test_an_answer_that_trickles_ends_in_time() -> None:
