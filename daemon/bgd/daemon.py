@@ -26,6 +26,7 @@ from bgd.proxy.change import Change
 from bgd.status.board import Board
 from bgd.status.listener import CannotListen
 from bgd.status.server import StatusServer
+from bgd.store import keys
 from bgd.store.client import BadSetting, Client, StoreFault
 from bgd.store.fleet import Fleet
 from bgd.store.fleet import SecondDaemon as AnotherLives
@@ -251,5 +252,8 @@ def _node(
             told = True
             stop.wait(1.0)
         else:
+            if not keys.is_node(name):
+                what = f"is not set, and {name!r}, the name of Consul's agent, is no name for a node"
+                raise Unusable(Problem("node", what, "set node in bgd.toml"))
             state.node = name
             return name
