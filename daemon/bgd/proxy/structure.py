@@ -164,6 +164,7 @@ class Structure:
         running: Running | None = None,
         *,
         spare: bool = False,
+        sick_too: bool = False,
     ) -> dict[str, Failed]:
         ill = faults(targets, self._proxy.folder)
         targets = {
@@ -182,7 +183,22 @@ class Structure:
             return {**failed, **self._at_runtime(vetted, running, colours, standing)}
         if not vetted.fit:
             return failed
-        return {**failed, **self._anew(vetted, running, colours, standing)}
+        well = {app: self._well(app, block) for app, block in vetted.blocks.items()}
+        if sick_too or well == vetted.blocks:
+            return {**failed, **self._anew(vetted, running, colours, standing)}
+        refused = self._settle(well, colours)
+        later = {} if refused else self._settle(vetted.blocks, {}, sick_too=True)
+        return {**failed, **refused, **later}
+
+    def _well(self, app: str, block: Block) -> Block:
+        """A new worker takes every server for up: the sick join it afterwards, when they can be put down."""
+        healthy = self.healthy.get(app, NOBODY_HEALTHY)
+        servers = {
+            colour: frozenset(each for each in block.servers[colour] if each.name in healthy or by_name(each))
+            for colour in Colour
+        }
+        kept = {colour: well or block.servers[colour] for colour, well in servers.items()}
+        return Block(block.settings, kept)
 
     def _spare(self, targets: Blocks, running: Running) -> tuple[dict[str, Failed], dict[str, Block]]:
         """Above the budget of old workers only what traffic needs is reloaded: settings wait."""

@@ -1,0 +1,42 @@
+"""Backends that die one by one: the others serve, whatever else is done meanwhile."""
+
+from pathlib import Path
+
+from tests.integration.shop import Shop, eventually, opened
+
+HALF = 'flip = { min_healthy = "50%" }'
+
+
+def half_dead(shop: Shop, colour: str) -> None:
+    """One of the colour's two backends answers 500, and bgd knows."""
+    shop.backends.order(f"fail {shop.backends.of(colour)[0]}")
+    eventually(lambda: shop.report()["colours"][colour]["healthy"] == 1, "one of two is healthy")
+
+
+def test_reloads_with_a_dead_backend(tmp_path: Path) -> None:
+    """A new worker takes every server for up: not one request may go to the one that bgd sees down."""
+    with opened(tmp_path, start=False) as shop:
+        shop.apps = [shop.app("shop", shop.port, HALF)]
+        shop.bgd = shop.daemon()
+        shop.open()
+        half_dead(shop, "blue")
+        with shop.load():
+            for number in range(5):
+                reloads = len(shop.bgd.said("reloaded"))
+                line = f'lines = ["http-response set-header x-turn {number}"]'
+                shop.apps = [shop.app("shop", shop.port, HALF, line)]
+                shop.hup()
+                eventually(lambda reloads=reloads: len(shop.bgd.said("reloaded")) > reloads, "it is reloaded")
+
+
+def test_flips_with_a_dead_backend(tmp_path: Path) -> None:
+    """Where the gate allows a colour with a dead backend, no request meets it."""
+    with opened(tmp_path, start=False) as shop:
+        shop.apps = [shop.app("shop", shop.port, HALF)]
+        shop.bgd = shop.daemon()
+        shop.open()
+        half_dead(shop, "green")
+        with shop.load():
+            for colour in ("green", "blue", "green"):
+                shop.put(colour)
+                shop.until_serving(colour)
