@@ -22,6 +22,7 @@ from bgctl.demo.process import free_ports
 from bgd.config import AppSettings, ProxySettings
 from bgd.core.events import Event
 from bgd.core.model import Colour, Server, Wanted
+from bgd.proxy import runtime
 from bgd.proxy.change import Change
 from tests.integration.parts import haproxy
 
@@ -114,7 +115,8 @@ class HaproxyServer:
         return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
-        """What somebody else sends to the master."""
+        """What somebody else sends to the master; while that starts anew a signal would be lost."""
+        until(lambda: runtime.processes(self.master_socket), "the master is there")
         os.kill(self.process_id, number)
 
     def restart(self) -> None:

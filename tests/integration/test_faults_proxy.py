@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bgd.proxy import runtime
 from tests.integration.haproxy import free_port
 from tests.integration.shop import Shop, eventually, opened
 
@@ -58,8 +57,6 @@ def test_flips_beside_an_operators_reloads(tmp_path: Path) -> None:
     with opened(tmp_path) as shop, shop.load(**HELD), flipping(shop):
         for _ in range(6):
             worker = shop.haproxy.pid()
-            # A signal that comes while the master starts anew is lost.
-            eventually(lambda: runtime.processes(shop.haproxy.master_socket), "the master is there")
             shop.haproxy.signal(signal.SIGUSR2)
             eventually(lambda worker=worker: worker_of(shop) not in (0, worker), "another worker serves")
 
