@@ -12,9 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,7 @@ import bgctl
 POLL_S = 0.01
 PORTS = range(12000, 32000)
 LONGEST_TEMPORARY = 40
+POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOURCES = Path(bgctl.__file__).resolve().parents[1]
 CHECKOUT = SOURCES.parent
 
@@ -86,6 +88,31 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join([str(SOURCES), *others]), "PYTHONUNBUFFERED": "1"}
 
 
+def bound() -> list[str]:
+    """Words before a command that let it end with us, even where we are gone before it has begun."""
+    if not shutil.which("setpriv"):
+        return []
+    still_ours = '[ "$PPID" = "$0" ] && exec "$@"'
+    return ["setpriv", "--pdeathsig", "TERM", "sh", "-c", still_ours, str(os.getpid())]
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a signal wait: between a child's birth and our knowing of it nobody could end it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda each, _: came.append(each)) for number in POLITE}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
+
+
 class Process:
     """A child in a group of its own, with its words in a log file."""
 
@@ -97,10 +124,9 @@ class Process:
         self.child: subprocess.Popen[str] | None = None
 
     def start(self) -> Self:
-        bound = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
-        with self.log.open("a") as log:
+        with self.log.open("a") as log, uninterrupted():
             self.child = subprocess.Popen(
-                bound + self.arguments,
+                [*bound(), *self.arguments],
                 stdin=subprocess.PIPE,
                 stdout=self.stdout() or log,
                 stderr=log,
@@ -167,6 +193,13 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
+        with suppress(LateError, ProcessLookupError):  # the others of the group are not ours to wait for
+            until("the group is gone", self.nobody_left, timeout_s=2.0)
+
+    def nobody_left(self) -> bool:
+        assert self.child is not None
+        os.killpg(self.child.pid, 0)  # raises when nobody is left
+        return False
 
     def __enter__(self) -> Self:
         try:
