@@ -200,7 +200,11 @@ class Daemon:
             except ConfigProblems as wrong:
                 refused = wrong.problems
             if refused:
-                self._log.error("configuration refused, the old one stays", problems=list(map(str, refused)))
+                self._log.error(
+                    "configuration refused, the old one stays",
+                    file=str(self._path),
+                    problems=list(map(str, refused)),
+                )
             else:
                 self._take(new)
             self._manager.ready(f"{len(self._settings.apps)} apps")
