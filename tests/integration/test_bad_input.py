@@ -317,7 +317,7 @@ def test_one_address_in_both_colours(shop: Shop) -> None:
         shop.put("green")
         shop.until_serving("green")
 
-        assert part(shop).count(f"server {address} ") == 2
+        eventually(lambda: part(shop).count(f"server {address} ") == 2, "both colours have it")
         back_to_blue(shop)
     finally:
         shop.consul.deregister("twin")
