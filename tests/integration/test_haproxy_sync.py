@@ -3,7 +3,7 @@
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bgd.core.model import Colour, Server
 from bgd.core.reasons import Because
 from bgd.ports import Proved
 from tests.integration.haproxy import Load, Origin, Stage, get, port_of, set_stage, until
+from tests.integration.shop import in_own_mounts
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
@@ -354,34 +355,37 @@ def open_session(stage: Stage, app: AppSettings) -> socket.socket:
     return client
 
 
-def test_disk_full(stage: Stage, small_disk: Path) -> None:
+def test_disk_full(stage: Stage, request: pytest.FixtureRequest) -> None:
     """Without room on the disk a flip is refused as it was, and nothing that stands is torn."""
+    if not in_own_mounts(request.node.nodeid):
+        return
     app = stage.app()
-    stage.open(app)
-    stage.flip(BLUE)
-    before = stamps(stage)
-    fill(small_disk)
+    with small_disk(stage) as disk:
+        stage.open(app)
+        stage.flip(BLUE)
+        before = stamps(stage)
+        fill(disk)
 
-    outcome = stage.flip(GREEN)
+        outcome = stage.flip(GREEN)
 
-    assert outcome.because == Because.CHECK_FAILED
-    assert "No space left" in outcome.detail
-    assert get(port_of(app)) == "blue /"
-    assert stage.look().decided == {"shop": BLUE}
+        assert outcome.because == Because.CHECK_FAILED
+        assert "No space left" in outcome.detail
+        assert get(port_of(app)) == "blue /"
+        assert stage.look().decided == {"shop": BLUE}
 
-    stage.add_origin(BLUE)
+        stage.add_origin(BLUE)
 
-    assert stage.sync()["shop"].because == Because.CHECK_FAILED
+        assert stage.sync()["shop"].because == Because.CHECK_FAILED
 
-    (small_disk / "filler").unlink()
+        (disk / "filler").unlink()
 
-    assert before.keys() == stamps(stage).keys()
-    assert stage.sync() == {}
-    assert isinstance(stage.flip(GREEN), Proved)
-    stage.in_step()
+        assert before.keys() == stamps(stage).keys()
+        assert stage.sync() == {}
+        assert isinstance(stage.flip(GREEN), Proved)
+        stage.in_step()
 
 
-@pytest.fixture
+@contextmanager
 def small_disk(stage: Stage) -> Iterator[Path]:
     """bgd's folder on a disk of one megabyte."""
     folder = stage.haproxy.folder
