@@ -33,7 +33,7 @@ def run(words: Sequence[str], deadline_s: float) -> str:
         try:
             said = _listen(process, time.monotonic() + deadline_s)
         except (TimeoutError, subprocess.TimeoutExpired):
-            return f"{words[0]} did not end within {deadline_s:.0f} s"
+            return f"{words[0]} did not end within {deadline_s:g} s"
         finally:
             _end(process)
     return (_plain(said) or f"{words[0]} ended with {process.returncode}") if process.returncode else ""

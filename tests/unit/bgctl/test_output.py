@@ -36,3 +36,12 @@ def test_json_cannot_steer_a_terminal(capsys):
     assert said.isascii()
     assert "\x7f" not in said
     assert json.loads(said) == {"by": "\x1b\x7f\x9b\u202eä"}
+
+
+def test_a_narrow_terminal_breaks_no_word(capsys, monkeypatch):
+    """Where a table does not fit, the terminal breaks the lines: a letter a line is not to be read."""
+    monkeypatch.setattr(output, "_colourful", lambda _: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    output.put_table(("node", "because", ""), [("lb-1", "target-not-ready", "word " * 20)])
+
+    assert "lb-1  target-not-ready  word word" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from bgd.config import AppSettings, ProbeSettings
 from bgd.core.model import Colour, Server
 from bgd.proxy.blocks import NO_SERVERS, Block
 from bgd.proxy.errors import WorldError
-from bgd.proxy.render import Renderer, read_marker, read_servers
+from bgd.proxy.render import Renderer, read_marker, read_servers, shipped_templates
 
 
 def renderer(folder: Path) -> Renderer:
@@ -78,3 +78,48 @@ def test_templates_are_read_once(tmp_path: Path) -> None:
     assert "frontend bgd_shop" in before.page({"shop": block()}).text
     with pytest.raises(WorldError, match=r"haproxy\.cfg\.j2, line 1"):
         renderer(tmp_path).page({})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "{% extends 'shipped/haproxy.cfg.j2' %}{% block head %}{{ nope }}{% endblock %}",
+            "'nope' is undefined",
+        ),
+        ("{% if %}", "line 1: "),
+        ("{% extends 'nope.j2' %}", "nope.j2: there is no template of this name"),
+        ("{% extends 'haproxy.cfg.j2' %}", "recursion"),
+        ("{% for i in range(1000000000000) %}{% endfor %}", "Range too big"),
+        ("{{ 'x' * 1000000000000000 }}", "MemoryError"),
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("", "has no marker"),
+    ],
+)
+def test_a_template_that_does_not_render_says_why(tmp_path: Path, text: str, said: str) -> None:
+    """Whatever a template of the host does, a sentence comes of it, with its name."""
+    (tmp_path / "haproxy.cfg.j2").write_text(text)
+
+    with pytest.raises(WorldError, match=r"haproxy\.cfg\.j2") as wrong:
+        renderer(tmp_path).page({"shop": block()})
+
+    assert said in wrong.value.failed.detail
+
+
+def test_a_template_that_leaves_a_server_out_says_which(tmp_path: Path) -> None:
+    """bgd finds its servers again by their names, so each must have its line."""
+    shipped = (shipped_templates() / "haproxy.cfg.j2").read_text()
+    (tmp_path / "haproxy.cfg.j2").write_text(shipped.replace("server {{ server.name }}", "server one"))
+
+    with pytest.raises(WorldError, match=r"no line 'server 10\.0\.0\.1:80 \.\.\.' in backend shop_blue"):
+        renderer(tmp_path).page({"shop": block(Server("10.0.0.1", 80))})
+
+
+def test_templates_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> None:
+    """A templates folder that is there but is none is said, rather than the shipped ones used."""
+    file = tmp_path / "templates"
+    file.write_text("")
+    with pytest.raises(WorldError, match=r"proxy\.templates"):
+        renderer(file).page({"shop": block()})
+
+    assert renderer(tmp_path / "nowhere").page({"shop": block()}).text

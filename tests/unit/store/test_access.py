@@ -102,3 +102,11 @@ def test_verification_can_be_turned_off() -> None:
 def test_a_login_for_a_proxy_in_front() -> None:
     """CONSUL_HTTP_AUTH becomes a basic login."""
     assert given({"CONSUL_HTTP_AUTH": "user:pass"}).login == "Basic dXNlcjpwYXNz"
+
+
+def test_an_environment_that_is_not_utf_8() -> None:
+    """Bytes that are no text are passed on as they are, and are no fault of ours."""
+    found = given({"CONSUL_HTTP_ADDR": "unix:///run/\udcff", "CONSUL_HTTP_AUTH": "a:\udcff"})
+
+    assert found.place.socket_path == "/run/\udcff"
+    assert found.login == "Basic YTr/"

@@ -72,6 +72,15 @@ def test_what_is_no_record_is_none(value: bytes) -> None:
     assert records.order_in(value) is None
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["NaN", "-Infinity", "1e999", "9" * 30, "9" * 5000, "[" * 900 + "]" * 900, '{"a":' * 30 + "0" + "}" * 30],
+)
+def test_what_could_not_be_shown_as_json_again_is_no_record(value: str) -> None:
+    """Numbers beyond all bounds and depths without end come from nobody who writes records."""
+    assert records.decode(f'{{"schema":1,"x":{value}}}'.encode()) is None
+
+
 def test_fields_that_are_not_known_are_ignored() -> None:
     """A newer writer's fields, and a field of a strange kind, leave the rest as it is."""
     told = {**json.loads(records.order_out(ORDER)), "shiny": 1, "after": "many", "prepared": "all", "by": 5}

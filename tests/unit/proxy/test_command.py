@@ -1,0 +1,53 @@
+"""The host's commands: each has an end, and few words."""
+
+import sys
+import time
+
+from bgd.proxy import command
+
+
+def run(code: str, deadline_s: float = 20.0) -> str:
+    return command.run([sys.executable, "-c", code], deadline_s)
+
+
+def test_a_command_that_is_content_says_nothing() -> None:
+    """What is said beside an exit code of 0 means nothing."""
+    assert run("print('fine')") == ""
+
+
+def test_a_command_that_fails_says_why() -> None:
+    """Both of its streams count; without a word there is at least its exit code."""
+    assert run("import sys; print('no', file=sys.stderr, flush=True); sys.exit('never')") == "no\nnever"
+    assert run("raise SystemExit(3)").endswith("ended with 3")
+
+
+def test_a_command_that_does_not_exist() -> None:
+    """Not to be found, not to be run: said in a sentence."""
+    assert command.run(["/no/such"], 1.0) == "cannot run /no/such: No such file or directory"
+    assert command.run(["/etc"], 1.0) == "cannot run /etc: Permission denied"
+
+
+def test_a_command_that_hangs_is_killed_with_its_children() -> None:
+    """Its end does not wait for what it has started."""
+    begun_s = time.monotonic()
+    said = command.run(["sh", "-c", "sleep 60 & sleep 60"], 0.2)
+
+    assert said == "sh did not end within 0.2 s"
+    assert time.monotonic() - begun_s < 5
+
+
+def test_a_command_that_leaves_something_running_has_ended() -> None:
+    """A reload may start a proxy that keeps the command's output open."""
+    begun_s = time.monotonic()
+
+    assert command.run(["sh", "-c", "sleep 3 & exit 0"], 30.0) == ""
+    assert time.monotonic() - begun_s < 2
+
+
+def test_a_command_that_never_stops_talking() -> None:
+    """Of megabytes a beginning is kept, and nothing that a terminal would obey."""
+    said = run("import sys; sys.stdout.write('\\x1b[31m' + 'x' * 9_000_000); sys.exit(1)")
+
+    assert said.startswith("[31mx")
+    assert len(said) < 70_000
+    assert len(command.brief(said)) == 500
