@@ -14,6 +14,9 @@ from pathlib import Path
 PROMPT = "\n> "
 DEADLINE_S = 2.0
 REFUSED_S = 1.0
+WHOLE_S = 10.0
+"""How long a whole answer may take, however busily it comes."""
+LONGEST = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ def ask(path: Path, commands: Sequence[str], deadline_s: float = DEADLINE_S) -> 
     said = _exchange(path, "".join(f"{line}\n" for line in ("prompt", *commands, "quit")), deadline_s)
     answers = said.split(PROMPT)[1:]
     if len(answers) < len(commands):
-        raise OSError(f"{path} answered {len(answers)} of {len(commands)} commands")
+        told = f"{path} answered {len(answers)} of {len(commands)} commands"
+        raise OSError(f"{told}: is it the runtime socket of HAProxy?")
     return [answer.strip() for answer in answers[: len(commands)]]
 
 
@@ -89,7 +93,7 @@ def servers(answer: str) -> dict[str, dict[str, RunningServer]]:
     found: dict[str, dict[str, RunningServer]] = {}
     for line in answer.splitlines():
         row = line.split()
-        if len(row) < 8 or line.startswith("#"):
+        if len(row) < 8 or not (row[6].isdecimal() and row[7].isdecimal()):
             continue
         taken_out = bool(int(row[6]) & 0x0D)  # forced, configured and drain; not "could not resolve"
         found.setdefault(row[1], {})[row[3]] = RunningServer(row[5] == "0", taken_out, int(row[7]))
@@ -112,9 +116,11 @@ def _talk(path: Path, question: str, deadline_s: float) -> str:
 
 def _ask_on(asked: socket.socket, question: str) -> str:
     asked.sendall(question.encode())
-    said = bytearray()
+    said, until_s = bytearray(), time.monotonic() + WHOLE_S
     while chunk := asked.recv(1 << 16):
         said += chunk
+        if len(said) > LONGEST or time.monotonic() > until_s:
+            raise OSError("it does not stop talking")
     return said.decode(errors="replace")
 
 
