@@ -200,7 +200,7 @@ def _app_word(name: str) -> str:
 
 
 def _prefix_word(text: str) -> str:
-    from bgd.config_values import Bad, prefix
+    from bgd.config.values import Bad, prefix
 
     try:
         return str(prefix(text.strip("/")))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bgd import config
+from bgd.config.load import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,7 +16,7 @@ def test_every_key_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     example = text.partition("```toml\n")[2].partition("```")[0]
     documented = set(re.findall(r"^\s*(\w+) = ", example, re.MULTILINE))
-    known = {key for table in config._TABLES.values() for key in table}
+    known = {key for table in TABLES.values() for key in table}
 
     assert documented == known
     settings = config.parse(example, "docs/configuration.md")

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-from bgd.config_binds import bound
+from bgd.config.binds import bound
 
 ELSEWHERE = ("transparent", "namespace", "interface")
 """Options with which an address is not this host's to try."""

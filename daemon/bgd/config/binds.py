@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from bgd.config_values import Bad, bad, shown, text
+from bgd.config.values import Bad, bad, shown, text
 
 _CURE = (
     'write what HAProxy takes after "bind": address:port and options, such as "*:443 ssl crt /etc/ssl/x.pem"'

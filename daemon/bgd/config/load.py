@@ -1,8 +1,8 @@
 """bgd.toml → frozen settings. Every problem is found at once, each with its key path and its cure.
 
 The file knows exactly what works: a key that is not listed in the tables below is a problem, never a
-silent promise. What one value may be is said in config_values, what bind lines claim in config_binds,
-and what values can get wrong together in config_checks.
+silent promise. What one value may be is said in `values`, what bind lines claim in `binds`, and what
+values can get wrong together in `checks`.
 """
 
 import re
@@ -11,115 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
-
-from bgd import config_values as value
-from bgd.config_binds import bind
-from bgd.config_checks import check_binds, check_claims, check_folder, check_main_file, check_names, check_tcp
-from bgd.config_reading import Reading, Table, spelled
-from bgd.config_values import Problem, shown
-from bgd.core.model import MinHealthy
-
-__all__ = [
-    "AppSettings",
-    "ConfigProblems",
-    "ConsulSettings",
-    "FlipSettings",
-    "ProbeSettings",
-    "Problem",
-    "ProxySettings",
-    "Settings",
-    "changed_for_reload",
-    "load",
-    "parse",
-]
-
-
-@attrs.frozen(kw_only=True)
-class ConsulSettings:
-    """Where Consul is. Empty means: as the consul CLI finds it in the environment, else its default."""
-
-    address: str = ""
-    token_file: str = ""
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    prefix: str = "bluegreen"
-    datacenter: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class ProxySettings:
-    """The proxy of this host, and bgd's own part of its configuration."""
-
-    kind: str = "haproxy"
-    main_file: Path = Path("/etc/haproxy/haproxy.cfg")
-    file: Path = Path("/var/lib/bgd/haproxy/bgd.cfg")
-    templates: Path = Path("/etc/bgd/templates")
-    check: str = ""
-    reload: str = "auto"
-    runtime_socket: Path = Path("/run/haproxy/admin.sock")
-    master_socket: Path = Path("/run/haproxy-master.sock")
-    unit: str = "haproxy.service"
-    max_old_workers: int = 5
-
-
-@attrs.frozen(kw_only=True)
-class ProbeSettings:
-    """How this node probes every backend of both colours. `path` empty: a TCP connect only."""
-
-    path: str = "/"
-    host: str = ""
-    port: int = 0
-    interval_s: float = 1.0
-    timeout_s: float = 0.8
-    rise: int = 2
-    fall: int = 3
-    expect: tuple[tuple[int, int], ...] = ((200, 399),)
-    max_latency_s: float = 0.0
-
-
-_ALL_OF_THEM = MinHealthy(100)
-
-
-@attrs.frozen(kw_only=True)
-class FlipSettings:
-    """What a colour must show before it is flipped to."""
-
-    min_healthy: MinHealthy = _ALL_OF_THEM
-    patience_s: float = 600.0
-
-
-@attrs.frozen(kw_only=True)
-class AppSettings:
-    """One app: its Consul service, its place in the proxy, its probe and its gates."""
-
-    name: str
-    service: str
-    colour_by: str = "tag"  # "tag", "service" or "meta"
-    release_meta: str = "version"
-    mode: str = "http"  # or "tcp"
-    bind: tuple[str, ...] = ("*:80",)
-    hosts: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
-    probe: ProbeSettings = ProbeSettings()
-    flip: FlipSettings = FlipSettings()
-
-
-@attrs.frozen(kw_only=True)
-class Settings:
-    """All of bgd.toml."""
-
-    node: str = ""
-    consul: ConsulSettings = ConsulSettings()
-    proxy: ProxySettings = ProxySettings()
-    listen: str = "127.0.0.1:9180"
-    state_directory: Path = Path("/var/lib/bgd")
-    apps: tuple[AppSettings, ...] = ()
-
-    def app(self, name: str) -> AppSettings:
-        return next(app for app in self.apps if app.name == name)
+from bgd.config import values as value
+from bgd.config.binds import bind
+from bgd.config.checks import check_binds, check_claims, check_folder, check_main_file, check_names, check_tcp
+from bgd.config.reading import Reading, Table, spelled
+from bgd.config.settings import (
+    AppSettings,
+    ConsulSettings,
+    FlipSettings,
+    ProbeSettings,
+    ProxySettings,
+    Settings,
+)
+from bgd.config.values import Problem, shown
 
 
 class ConfigProblems(Exception):  # noqa: N818 -- what an operator got wrong, all of it
@@ -180,7 +84,7 @@ _APP: Table = {
     "paths": ("paths", value.each(value.url_path)),
     "lines": ("lines", value.each(value.frontend_line, repeatable=True)),
 }
-_TABLES: Mapping[str, Table] = {
+TABLES: Mapping[str, Table] = {
     "": {"node": ("node", value.optional(value.node_name))},
     "consul": _CONSUL,
     "proxy": _PROXY,
@@ -207,7 +111,7 @@ def load(path: Path) -> Settings:
 
 def parse(text: str, source: str | Path) -> Settings:
     """The settings of a text; raises ConfigProblems with all that is wrong."""
-    reading = Reading(_TABLES)
+    reading = Reading(TABLES)
     settings = _settings(reading, _toml(text, source))
     if reading.problems:
         raise ConfigProblems(source, reading.problems)
@@ -222,7 +126,7 @@ def changed_for_reload(old: Settings, new: Settings) -> tuple[Problem, ...]:
     changes = [
         *_changed(old.consul, new.consul, _CONSUL, "consul."),
         *_changed(old.proxy, new.proxy, _PROXY, "proxy."),
-        *_changed(old, new, _TABLES[""], ""),
+        *_changed(old, new, TABLES[""], ""),
         *_changed(old, new, _STATUS, "status."),
         *_changed(old, new, _STATE, "state."),
     ]

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bgd.config_values import Bad, Problem, Reader, shown
+from bgd.config.values import Bad, Problem, Reader, shown
 
 Table = Mapping[str, tuple[str, Reader]]
 """The keys of one table: each with the field it fills and the reader of its value."""

@@ -6,15 +6,12 @@ the host's own file keeps its addresses to itself; bgd's part stands in a folder
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
-from typing import TYPE_CHECKING
 
-from bgd.config_binds import Bind, binds_of, parse_bind
-from bgd.config_values import Problem
+from bgd.config.binds import Bind, binds_of, parse_bind
+from bgd.config.settings import AppSettings, ProxySettings
+from bgd.config.values import Problem
 
-if TYPE_CHECKING:
-    from bgd.config import AppSettings, ProxySettings
-
-Placed = Sequence[tuple[str, "AppSettings"]]
+Placed = Sequence[tuple[str, AppSettings]]
 """Apps with their places in the file."""
 
 
@@ -51,7 +48,7 @@ def check_binds(apps: Placed) -> Iterator[Problem]:
                 yield Problem(place, f"{shared} is also bound by {first_place}, {difference}", cure)
 
 
-def _difference(first: "AppSettings", first_bind: Bind, app: "AppSettings", bind: Bind) -> str:
+def _difference(first: AppSettings, first_bind: Bind, app: AppSettings, bind: Bind) -> str:
     if first_bind.options != bind.options:
         return "with other options"
     if first_bind.addresses != bind.addresses:
@@ -71,12 +68,12 @@ def check_claims(apps: Placed) -> Iterator[Problem]:
                 break
 
 
-def _claimed(app: "AppSettings") -> list[tuple[str, str, str]]:
+def _claimed(app: AppSettings) -> list[tuple[str, str, str]]:
     addresses = sorted({address for line in app.bind for address in parse_bind(line).addresses})
     return list(product(addresses, app.hosts or ("",), app.paths or ("/",)))
 
 
-def _taken(app: "AppSettings", place: str, owner: str, claim: str) -> Problem:
+def _taken(app: AppSettings, place: str, owner: str, claim: str) -> Problem:
     if app.mode == "tcp":
         return Problem(
             f"{place}.bind", f"{claim.split(',')[0]} is {owner}'s", "give it an address of its own"
@@ -85,7 +82,7 @@ def _taken(app: "AppSettings", place: str, owner: str, claim: str) -> Problem:
     return Problem(place, f"claims what {owner} claims: {claim}", cure)
 
 
-def check_main_file(apps: Placed, proxy: "ProxySettings") -> Iterator[Problem]:
+def check_main_file(apps: Placed, proxy: ProxySettings) -> Iterator[Problem]:
     """What the host's own file binds is not bound again."""
     taken = binds_of(proxy.main_file)
     for place, app in apps:
@@ -96,7 +93,7 @@ def check_main_file(apps: Placed, proxy: "ProxySettings") -> Iterator[Problem]:
                 yield Problem(f"{place}.bind[{index}]", what, cure)
 
 
-def check_folder(proxy: "ProxySettings") -> Iterator[Problem]:
+def check_folder(proxy: ProxySettings) -> Iterator[Problem]:
     """bgd's part stands in a folder of its own, which HAProxy loads as a whole."""
     if proxy.file.parent == proxy.main_file.parent:
         what = f"{proxy.file.parent} is the folder of proxy.main_file"
