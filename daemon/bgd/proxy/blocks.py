@@ -49,7 +49,7 @@ def load(path: Path) -> dict[str, Block]:
     """Every app's block that can be read; one that cannot costs that app its last good block only."""
     try:
         apps = dict(json.loads(files.read(path) or "{}")["apps"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {}
     return {name: block for name, saved in apps.items() if (block := _block(saved)) is not None}
 

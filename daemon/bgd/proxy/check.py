@@ -52,7 +52,9 @@ def _copy_main(main_file: Path, copies: Path) -> Path:
 
 def _own(main_file: Path) -> str:
     try:
-        return files.read(main_file) or ""
+        return main_file.read_text()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""  # which the proxy itself has a word for
     except OSError as error:
         detail = f"proxy.main_file: {main_file} cannot be read: {error.strerror}"
         raise WorldError(Because.CHECK_FAILED, detail) from error

@@ -8,11 +8,24 @@ from bgd.proxy.errors import WorldError
 
 
 def read(path: Path) -> str | None:
-    """What the file holds, or None when there is none."""
+    """What the file holds, or None when it is lost: none that can be read is as good as none."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def standing(path: Path) -> str | None:
+    """The same of a file that is to be replaced: what cannot be read could not be put back either.
+
+    Raises WorldError.
+    """
     try:
         return path.read_text()
     except (FileNotFoundError, UnicodeDecodeError):
         return None
+    except OSError as error:
+        raise WorldError(Because.CHECK_FAILED, f"cannot read {path}: {error.strerror}") from error
 
 
 def replace(path: Path, text: str) -> None:

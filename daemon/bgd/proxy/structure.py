@@ -175,7 +175,7 @@ class Structure:
         running = running or self._proxy.running(servers_too=True)
         self.colours.adopt(targets, running.decides)
         failed, targets = self._spare(targets, running) if spare else ({}, targets)
-        standing = files.read(self._settings.file)
+        standing = files.standing(self._settings.file)
         vetted = self.vetting.vet(targets, self.good, standing)
         failed = {**ill, **failed, **vetted.failed}
         colours = {app: colour for app, colour in colours.items() if app in vetted.blocks}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bgd.proxy import files
+from bgd.proxy.errors import WorldError
 
 
 def test_replaced_whole(tmp_path: Path) -> None:
@@ -54,3 +55,18 @@ def test_no_file_is_no_text(tmp_path: Path) -> None:
 
     assert files.read(tmp_path / "gone") is None
     assert files.read(tmp_path / "torn") is None
+
+
+def test_a_file_that_cannot_be_read_is_lost(tmp_path: Path) -> None:
+    """What is torn or no file at all costs what it held, and never the start."""
+    torn = tmp_path / "torn"
+    torn.write_bytes(b"\xff")
+
+    assert [files.read(path) for path in (torn, tmp_path, tmp_path / "none")] == [None] * 3
+
+
+def test_what_could_not_be_put_back_is_not_replaced(tmp_path: Path) -> None:
+    """A file that is there but cannot be read stays, and is named."""
+    with pytest.raises(WorldError, match=f"cannot read {tmp_path}: Is a directory"):
+        files.standing(tmp_path)
+    assert files.standing(tmp_path / "none") is None
