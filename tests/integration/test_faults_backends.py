@@ -40,3 +40,40 @@ def test_flips_with_a_dead_backend(tmp_path: Path) -> None:
             for colour in ("green", "blue", "green"):
                 shop.put(colour)
                 shop.until_serving(colour)
+
+
+def test_live_moves_to_other_places_at_once(tmp_path: Path) -> None:
+    """All of live is replaced in the catalog: the old serve until the first of the new has been probed."""
+    slow = 'probe = { interval = "500ms", timeout = "400ms", rise = 2, fall = 3 }'
+    with opened(tmp_path, ("blue", "blue", "blue", "green"), start=False) as shop:
+        old, *new = shop.backends.of("blue")
+        shop.apps = [shop.app("shop", shop.port, probe=slow)]
+        shop.bgd = shop.daemon()
+        shop.open()
+        for address in new:
+            shop.leave(address)
+        eventually(lambda: shop.haproxy.servers()["shop_blue"] == {(old, 100)}, "one serves")
+        with shop.load():
+            shop.leave(old)
+            for address in new:
+                shop.join("blue", address)
+            wanted = {(address, 100) for address in new}
+            eventually(lambda: shop.haproxy.servers().get("shop_blue") == wanted, "the new ones serve")
+
+
+def test_a_lost_state_with_slow_probes(tmp_path: Path) -> None:
+    """A bgd that remembers nothing empties nothing while it has not probed anything yet."""
+    slow = 'probe = { interval = "1s", timeout = "800ms", rise = 2, fall = 3 }'
+    with opened(tmp_path, start=False) as shop:
+        shop.apps = [shop.app("shop", shop.port, probe=slow)]
+        shop.bgd = shop.daemon()
+        shop.open()
+        servers = shop.haproxy.servers()
+        with shop.load():
+            shop.bgd.kill()
+            (shop.folder / "state" / "apps" / "shop.json").unlink()
+            shop.bgd = shop.daemon()
+            shop.bgd.start()
+            shop.until_serving("blue")
+            shop.until_because("converged")
+        assert shop.haproxy.servers() == servers

@@ -109,7 +109,7 @@ class Knowledge:
         """What the proxy is to hold; None while nothing is known of backends."""
         if not (self.catalog_seen or any(self.backends.values())):
             return None
-        servers = {each: self.rotation(each) for each in Colour}
+        servers = {each: self.rotation(each) for each in Colour if not self._in_suspense(each)}
         healthy = frozenset(
             name for each in Colour for name, found in self.healths[each].items() if found.healthy is True
         )
@@ -117,6 +117,12 @@ class Knowledge:
 
     def rotation(self, colour: Colour) -> frozenset[Server]:
         return health.rotation(self.backends[colour], self.healths[colour])
+
+    def _in_suspense(self, colour: Colour) -> bool:
+        """Some of its backends are strangers, and nobody else is known to serve: all are new, or their
+        story was lost. Until they are known, the proxy knows better."""
+        strangers = any(each.healthy is None and not each.vetted for each in self.healths[colour].values())
+        return strangers and (colour not in self.formed or not self.rotation(colour))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,7 @@ Backends = Mapping[Colour, tuple[Backend, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the proxy is to hold for one app: each colour's servers."""
+    """What the proxy is to hold of an app: each colour's servers; a colour that is missing keeps its own."""
 
     servers: Mapping[Colour, frozenset[Server]]
     healthy: frozenset[str] = frozenset()

@@ -109,8 +109,8 @@ class Change:
 
     def _block(self, app: str, want: Wanted | None) -> Block:
         good = self._structure.good.get(app)
-        servers = want.servers if want else good.servers if good else NO_SERVERS
-        return Block(self._apps[app], {colour: frozenset(servers.get(colour, ())) for colour in Colour})
+        servers = {**NO_SERVERS, **(good.servers if good else {}), **(want.servers if want else {})}
+        return Block(self._apps[app], {colour: frozenset(servers[colour]) for colour in Colour})
 
     def _targets(
         self, wanted: Mapping[str, Wanted | None], asked_s: float, good: Mapping[str, Block], running: Running
@@ -195,7 +195,9 @@ class Change:
         if rehearse:
             self._proxy.rehearse(self._structure.good[app].settings, colour, self._structure.fronts(app))
             return
-        healthy = [server for server in want.servers[colour] if server.name in want.healthy] if want else []
+        healthy = (
+            [server for server in want.servers.get(colour, ()) if server.name in want.healthy] if want else []
+        )
         if proof.all_refuse(healthy):
             detail = f"every healthy server of {backend(app, colour)} refuses connections"
             raise WorldError(Because.NOT_PROVED, detail)
