@@ -1,6 +1,7 @@
 """What observations mean: the catalog, the wish, and what a restart remembers."""
 
 import json
+from dataclasses import replace
 
 from bgd.core import memory
 from bgd.core.knowledge import Knowledge
@@ -16,6 +17,21 @@ def test_the_catalog_never_empties_the_colour_that_is_served() -> None:
     assert len(node.k.rotation(BLUE)) == 3
     assert node.because is Because.LIVE_WEAK
     assert node.snapshot.colours[BLUE].registered == 0
+
+
+def test_all_of_live_replaced_at_once() -> None:
+    """While nobody knows the new backends, the proxy keeps the servers that it has."""
+    node = Node().serves(BLUE, 10)
+    moved = tuple(replace(backend, port=9090) for backend in backends(BLUE, 2))
+    node.catalog(moved, backends(GREEN, 3))
+    wanted = node.k.wanted()
+    assert wanted is not None
+    assert wanted.servers.keys() == {GREEN}
+    node.probe(BLUE, True, only=0)
+    wanted = node.k.wanted()
+    assert wanted is not None
+
+    assert {server.name for server in wanted.servers[BLUE]} == {"10.0.0.1:9090"}
 
 
 def test_a_kept_backend_stays_only_while_its_probes_pass() -> None:
