@@ -17,6 +17,8 @@ from bgd.proxy.errors import WorldError
 
 COMMAND = "haproxy -c -f {main_file} -f {folder}"
 DEADLINE_S = 30.0
+_NOTHING_TO_DO = "has no error but will not start (no listener)"
+"""Said of a host's file without a frontend as long as no app is in bgd's part: nobody's fault."""
 
 
 def judge(text: str, settings: ProxySettings, map_file: Path) -> str | None:
@@ -31,7 +33,7 @@ def judge(text: str, settings: ProxySettings, map_file: Path) -> str | None:
     except OSError as error:
         detail = f"cannot write a copy to check: {error.strerror}"
         raise WorldError(Because.CHECK_FAILED, detail) from error
-    if not said:
+    if not said or _NOTHING_TO_DO in said:
         return None
     said = said.replace(str(folder), str(settings.file.parent)).replace(
         str(main_file), str(settings.main_file)
