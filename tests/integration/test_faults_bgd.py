@@ -36,6 +36,23 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         kill_rounds(shop, 8, seed=1)
 
 
+def test_power_lost_at_any_moment(tmp_path: Path) -> None:
+    """HAProxy and bgd die together in a flip: one colour serves from the start, and soon the wished one."""
+    draw = random.Random(5)
+    with opened(tmp_path) as shop:
+        for colour in ("green", "blue", "green"):
+            shop.put(colour)
+            threading.Event().wait(draw.uniform(0, ANY_MOMENT_S))  # the moment is what is tested
+            shop.bgd.kill()
+            shop.haproxy.restart()
+            assert shop.answer() == shop.on_disk().removeprefix("shop_")
+            shop.bgd = shop.daemon()
+            shop.bgd.start()
+            shop.until_serving(colour)
+
+            shop.in_step(colour)
+
+
 @pytest.mark.soak
 def test_killed_a_hundred_times(tmp_path: Path) -> None:
     """The same a hundred times."""

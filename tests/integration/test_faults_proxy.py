@@ -72,7 +72,7 @@ def test_haproxy_killed_during_flips(tmp_path: Path) -> None:
     """Master and worker die at any moment of a flip and are started anew: the last wish is served."""
     draw = random.Random(3)
     with opened(tmp_path) as shop:
-        for number in range(5):
+        for number in range(3):
             with flipping(shop):
                 threading.Event().wait(draw.uniform(0, 0.25))  # the moment is what is tested
                 shop.haproxy.restart()
