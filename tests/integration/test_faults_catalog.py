@@ -74,4 +74,4 @@ def test_all_of_live_vanishes_and_comes_back_elsewhere(tmp_path: Path) -> None:
                 shop.join("blue", address)
             shop.until_because("converged")
             wanted = {(address, 100) for address in later}
-            eventually(lambda: shop.haproxy.servers()["shop_blue"] == wanted, "they are followed")
+            eventually(lambda: shop.haproxy.servers().get("shop_blue") == wanted, "they are followed")

@@ -117,6 +117,8 @@ class Connection:
             if "content-length" in response.headers:
                 raise ValueError("no length")
             self._line.may_end = True
+        if (response.length or 0) > _LONGEST:  # Pythons differ in what they make of a length beyond all sizes
+            raise ValueError("too long")
         body = response.read()
         self.reusable = not response.will_close
         return Answer(response.status, response.headers, body)
