@@ -287,13 +287,15 @@ class Churn:
     """Backends of both colours that come and go: registered when they listen, stopped when they have left."""
 
     STAY = 3
+    GRACE_S = 2.0
+    """One that left before bgd had brought it in may still come in: word of its leaving is on its way."""
 
     def __init__(self, shop: Shop, per_s: float) -> None:
         self.shop, self.pause_s = shop, 1 / per_s
         self.joined = self.left = 0
         self._over = threading.Event()
         self._here: dict[str, deque[str]] = {"blue": deque(), "green": deque()}
-        self._leaving: set[tuple[str, str]] = set()
+        self._leaving: dict[str, float] = {}
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -326,17 +328,18 @@ class Churn:
         if len(self._here[colour]) > self.STAY:
             gone = self._here[colour].popleft()
             self.shop.leave(gone)
-            self._leaving.add((colour, gone))
+            self._leaving[gone] = time.monotonic()
             self.left += 1
         self._stop_those_that_left()
 
     def _stop_those_that_left(self) -> None:
         """Only a backend that the proxy no longer holds may be stopped."""
         held = {line.split()[3] for line in self._states() if len(line.split()) > 3}
-        for colour, address in sorted(self._leaving):
+        late_s = time.monotonic() - self.GRACE_S
+        for address in [each for each, left_s in self._leaving.items() if left_s < late_s]:
             if address not in held:
                 self.shop.backends.order(f"close {address}")
-                self._leaving.discard((colour, address))
+                del self._leaving[address]
 
     def _states(self) -> list[str]:
         return self.shop.haproxy.ask("show servers state").splitlines()
