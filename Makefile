@@ -2,8 +2,9 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 SETUP := .venv/.complete
-# What tests leave goes with their run; the path is short, for the sockets in it.
-PYTEST = scratch=$$(mktemp -d /tmp/bgd.XXXX) && trap 'rm -rf "$$scratch"' EXIT && \
+# What tests leave goes with their run (each Consul leaves /tmp/consul-test); short, for the sockets in it.
+PYTEST = scratch=$$(mktemp -d /tmp/bgd.XXXX) && \
+	trap 'rm -rf "$$scratch"; rmdir /tmp/consul-test 2>/dev/null' EXIT && \
 	TMPDIR=$$scratch $(BIN)/pytest --basetemp=$$scratch/t
 
 .PHONY: help setup parts test check demo bench soak clean

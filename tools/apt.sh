@@ -22,6 +22,7 @@ one_at_a_time() { # who comes while another fetches waits, and then finds it the
 scratch_for() { # a folder for what is fetched for $1, gone at the end; those of interrupted runs go now
   rm -rf .parts/"$1".??????
   scratch=$(mktemp -d "$PWD/.parts/$1.XXXXXX")
+  export TMPDIR=$scratch # of an interrupted apt, too
   trap 'rm -rf "$scratch"' EXIT
 }
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import urllib.parse
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ def fetch(port: int, method: str, path: str, body: str | None = None, *, timeout
 class Consul(Process):
     """A Consul server of our own, in memory, on loopback."""
 
+    LEFT = Path("/tmp/consul-test")  # noqa: S108 (each start of Consul leaves this empty folder)
+
     def __init__(self, folder: Path) -> None:
         self.port, *ports = free_ports(3)
-        self.program, self.folder = program("consul"), folder
+        self.program = program("consul")
         configuration = folder / "consul.json"
         configuration.write_text(json.dumps(self.settings(*ports)))
         arguments = ["agent", "-dev", "-bind", "127.0.0.1", "-node", "demo", "-log-level", "warn"]
@@ -57,7 +60,7 @@ class Consul(Process):
             [self.program, "version"],
             capture_output=True,
             text=True,
-            env=environment() | {"TMPDIR": str(self.folder)},  # what it leaves goes with it
+            env=environment(),
             check=False,
         ).stdout
         found = re.search(r"v(\d+)\.(\d+)\.(\d+)", said)
@@ -69,6 +72,11 @@ class Consul(Process):
 
     def wait_ready(self) -> None:
         self.until_ready("Consul has a leader", lambda: bool(self.get("/v1/status/leader")))
+
+    def stop(self) -> None:
+        super().stop()
+        with suppress(OSError):
+            self.LEFT.rmdir()
 
     def get(self, path: str) -> Any:
         return fetch(self.port, "GET", path)
