@@ -74,7 +74,7 @@ class SecondHand:
         before = self._seen.get(app)
         if before is not None and before.knowledge is knowledge:
             return before
-        wanted = knowledge.wanted()
+        wanted = knowledge.wanted(patient=True)
         servers = wanted.servers if wanted else None
         if before is not None and before.servers == servers:
             servers = before.servers

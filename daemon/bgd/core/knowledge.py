@@ -105,11 +105,14 @@ class Knowledge:
     repair_trouble: Trouble | None = None
     sync_trouble: Trouble | None = None
 
-    def wanted(self) -> Wanted | None:
-        """What the proxy is to hold; None while nothing is known of backends."""
+    def wanted(self, *, patient: bool = False) -> Wanted | None:
+        """What the proxy is to hold; None while nothing is known of backends.
+
+        A `patient` asker leaves a colour as it is until all of its backends are known after a start.
+        """
         if not (self.catalog_seen or any(self.backends.values())):
             return None
-        servers = {each: self.rotation(each) for each in Colour if not self._in_suspense(each)}
+        servers = {each: self.rotation(each) for each in Colour if not self._in_suspense(each, patient)}
         healthy = frozenset(
             name for each in Colour for name, found in self.healths[each].items() if found.healthy is True
         )
@@ -118,11 +121,11 @@ class Knowledge:
     def rotation(self, colour: Colour) -> frozenset[Server]:
         return health.rotation(self.backends[colour], self.healths[colour])
 
-    def _in_suspense(self, colour: Colour) -> bool:
+    def _in_suspense(self, colour: Colour, patient: bool) -> bool:
         """Some of its backends are strangers, and nobody else is known to serve: all are new, or their
         story was lost. Until they are known, the proxy knows better."""
         strangers = any(each.healthy is None and not each.vetted for each in self.healths[colour].values())
-        return strangers and (colour not in self.formed or not self.rotation(colour))
+        return strangers and (not self.rotation(colour) or (patient and colour not in self.formed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,19 @@ def test_all_of_live_replaced_at_once() -> None:
     assert {server.name for server in wanted.servers[BLUE]} == {"10.0.0.1:9090"}
 
 
+def test_servers_before_the_verdict() -> None:
+    """With some still unknown after a start, a flip takes who is well, and a sync waits."""
+    node = Node().catalog(backends(BLUE, 2), backends(GREEN, 2))
+    node.k = replace(node.k, formed=frozenset())
+    node.probe(GREEN, True, only=0, times=2)
+    hasty, patient = node.k.wanted(), node.k.wanted(patient=True)
+    assert hasty is not None
+    assert patient is not None
+
+    assert {server.name for server in hasty.servers[GREEN]} == {"10.0.0.101:8080"}
+    assert patient.servers == {}
+
+
 def test_a_kept_backend_stays_only_while_its_probes_pass() -> None:
     """Its address may be somebody else's by now."""
     node = Node().serves(BLUE, 10).catalog((), backends(GREEN, 3))
