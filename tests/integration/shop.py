@@ -27,7 +27,8 @@ from tests.integration.load import Load
 from tests.integration.parts import haproxy as haproxy_program
 
 RELEASES = {"blue": "2.4.0", "green": "2.5.0"}
-FAST_PROBE = 'probe = { interval = "100ms", timeout = "80ms", rise = 2, fall = 3 }'
+# Quick to notice, and patient: a machine that is busy for a while must not look like dead backends.
+FAST_PROBE = 'probe = { interval = "100ms", timeout = "800ms", rise = 2, fall = 3 }'
 HEAD = """\
 node = "{node}"
 consul.address = "{consul}"

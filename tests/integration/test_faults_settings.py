@@ -8,7 +8,7 @@ from typing import Any
 from tests.integration.haproxy import free_port
 from tests.integration.shop import FAST_PROBE, Shop, eventually, opened
 
-PATIENT = FAST_PROBE.replace("80ms", "2s")
+HASTY = FAST_PROBE.replace("800ms", "80ms")
 
 
 def test_probe_settings_count_at_once(tmp_path: Path) -> None:
@@ -16,10 +16,12 @@ def test_probe_settings_count_at_once(tmp_path: Path) -> None:
     with opened(tmp_path) as shop, shop.load():
         for address in shop.backends.of("green"):
             shop.backends.order(f"slow {address} 150")
+        shop.apps = [shop.app("shop", shop.port, probe=HASTY)]
+        shop.hup()
         eventually(lambda: shop.report()["colours"]["green"]["verdict"] == "down", "green is down")
         shop.put("green")
         shop.until_because("target-not-ready")
-        shop.apps = [shop.app("shop", shop.port, probe=PATIENT)]
+        shop.apps = [shop.app("shop", shop.port)]
         shop.hup()
 
         shop.until_serving("green")

@@ -96,7 +96,7 @@ def flip_all(shop: Shop, colour: str, written: dict[int, list[tuple[int, str]]])
 def test_a_tcp_app(tmp_path: Path) -> None:
     """Connections that are open stay where they are over flips; new ones go to the wished colour."""
     with opened(tmp_path, tcp=True, start=False) as shop:
-        probe = 'probe = { path = "", interval = "100ms", timeout = "80ms", rise = 2, fall = 3 }'
+        probe = 'probe = { path = "", interval = "100ms", timeout = "800ms", rise = 2, fall = 3 }'
         shop.apps = [shop.app("shop", shop.port, 'mode = "tcp"', probe=probe)]
         shop.bgd = shop.daemon()
         shop.open()
