@@ -121,8 +121,12 @@ class Presence:
             if not (self._alive.keep() and self._mark_stands()):
                 self._write_all_anew()
             self._renew_s = time.monotonic() + RENEW_S
-        while self._jobs and time.monotonic() < self._renew_s:
-            self._do(next(iter(self._jobs)))
+        while time.monotonic() < self._renew_s and (job := self._next()):
+            self._do(job)
+
+    def _next(self) -> Job | None:
+        with self._changed:  # others add to them meanwhile
+            return next(iter(self._jobs), None)
 
     def _wait(self, duration_s: float, *, for_jobs: bool) -> None:
         with self._changed:
