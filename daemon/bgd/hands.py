@@ -5,6 +5,7 @@ worker never decides: it carries out, writes to disk what was proved, and posts 
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from bgd.core.model import Serving, Wanted
 from bgd.ports import Clock, Proxy, State
 
 WORKERS = 8
+YIELD_S = 0.0002
 
 Deed = Flip | Take | Repair
 AllWanted = Mapping[str, Wanted | None]
@@ -66,7 +68,8 @@ class Hands:
         self._saved: dict[str, Mapping[str, Any]] = {}
         self._clean: dict[str, Knowledge] = {}
         """What is known to stand on disk as it is: most ticks change nothing."""
-        self._unsaved_said: set[str] = set()
+        self.unsaved: set[str] = set()
+        """Apps whose last write failed: it was said once, and is tried again with each tick."""
 
     def close(self) -> None:
         """Let what is under way end; start nothing more."""
@@ -82,6 +85,10 @@ class Hands:
             self._post(Finished(app, deed, outcome))
 
         self._start(work)
+
+    def go_first(self) -> None:
+        """Leave the interpreter to the workers for a moment: else they wait until the caller does."""
+        time.sleep(YIELD_S)
 
     def sync(self, wanted: AllWanted) -> None:
         """Start bringing servers and structure in step; `Synced` follows."""
@@ -132,11 +139,11 @@ class Hands:
             try:
                 self._state.save(app, remembered)
             except OSError as error:
-                if app not in self._unsaved_said:
+                if app not in self.unsaved:
                     self._log.error("state not written", app=app, error=str(error))
-                self._unsaved_said.add(app)
+                self.unsaved.add(app)
                 return
-            self._unsaved_said.discard(app)
+            self.unsaved.discard(app)
             self._saved[app] = remembered
 
     def _remembered(self, knowledge: Knowledge) -> dict[str, Any]:

@@ -30,12 +30,17 @@ from bgd.core.events import (
 from bgd.core.knowledge import Knowledge, Link, Snapshot, freeze
 from bgd.core.learn import form, learn
 from bgd.core.model import Colour, Policy, Serving
+from bgd.core.reasons import Because
 from bgd.core.report import report
 from bgd.hands import Deed, Fault, Finished, Hands, Synced
 from bgd.ports import Clock, Observer, Prober, Proxy, State, Store
 from bgd.second_hand import SecondHand
 
 TICK_S = 1.0
+SWEEP_TICKS = 10
+"""Every app is decided at least once in so many ticks, whatever it waits for."""
+GATHER_S = 0.02
+"""Probes wait so long for each other, that a turn of the loop may fold many of them."""
 TELL_S = 0.02
 """Telling waits so long for an action that has just begun: customers cannot wait. A flip by map has
 ended by then, and is told once."""
@@ -87,6 +92,7 @@ class Loop:
         self._untold: dict[str, tuple[Snapshot, Action]] = {}
         self._tell_s = 0.0
         self._next_tick_s = 0.0
+        self._swept = 0
         self._stopped = False
         self.turned_s = self._clock.now_s()
         """When the loop last turned; it does at least once a tick."""
@@ -131,6 +137,7 @@ class Loop:
         self._untold |= {app: self._decide(app, now_s) for app in due}
         if len(self._busy) > began:
             self._tell_s = now_s + TELL_S
+            self._hands.go_first()
         elif self._untold:
             self._tell_all()
         if due or now_s >= self._second_hand.wake_s:
@@ -140,25 +147,41 @@ class Loop:
             self._world.observer.looped(self._clock.now_s() - now_s)
 
     def _drain(self) -> list[Letter]:
-        """Wait for the first letter or the next deadline, then take all that is there."""
+        """Wait for the first letter or the next deadline, then take all that is there.
+
+        Probes come by the hundreds and can wait a little: they are gathered, until something else comes.
+        """
         wake_s = min(self._next_tick_s, self._second_hand.wake_s)
         if self._untold:
             wake_s = min(wake_s, self._tell_s)
         letters: list[Letter] = []
         try:
             letters.append(self._mailbox.get(timeout=max(0.0, wake_s - self._clock.now_s())))
+            until_s = min(wake_s, self._clock.now_s() + GATHER_S)
+            while isinstance(letters[-1], Probed) and (left_s := until_s - self._clock.now_s()) > 0:
+                letters.append(self._mailbox.get(timeout=left_s))
             while True:
                 letters.append(self._mailbox.get_nowait())
         except queue.Empty:
             return letters
 
     def _tick(self, now_s: float) -> set[str]:
-        """Time alone changes things: backoffs end, verdicts fall due."""
+        """Time alone changes things: backoffs end, verdicts fall due.
+
+        Apps that are converged wait for nothing; still each is looked at once in a while. All of them at
+        once would keep a flip waiting.
+        """
         self._next_tick_s = now_s + TICK_S
         for app, knowledge in self._apps.items():
             self._apps[app] = form(knowledge, now_s)
         self._world.observer.store_up(all(each.link is Link.UP for each in self._apps.values()))
-        return set(self._apps)
+        names = list(self._apps)
+        self._swept = (self._swept + 1) % SWEEP_TICKS
+        swept = set(names[self._swept :: SWEEP_TICKS])
+        restless = {
+            app for app in names if app not in self._held or self._held[app].because is not Because.CONVERGED
+        }
+        return swept | restless | (self._hands.unsaved & self._apps.keys())
 
     # -- fold -----------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ def run(words: Sequence[str], deadline_s: float) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            cwd="/",  # as under systemd; HAProxy fails where it may not read its folder
         )
     except OSError as error:
         return f"cannot run {words[0]}: {error.strerror}"

@@ -18,6 +18,8 @@ from bgd.store.entry import Entry, Tree
 from bgd.store.follow import WAIT_S, follow
 from bgd.store.presence import Presence
 
+PAUSE_S = 0.002
+
 
 @dataclass(frozen=True, slots=True)
 class _Told:
@@ -79,6 +81,8 @@ class WishWatch:
         news = {app: key for app, key in self._keys().items() if before.get(app) != key}
         if news:
             self._post(LiveSeen(news))
+            # The loop needs the interpreter more than we do; and what comes together is read together.
+            self._stop.wait(PAUSE_S)
 
     def _post(self, event: LiveSeen | StoreLost | StoreDenied) -> None:
         if not self._stop.is_set():
