@@ -119,7 +119,8 @@ class Change:
 
         What a flip brought meanwhile is newer than what this sync was asked for, so a configured app
         that is not in it is kept, not taken out. An app that serves although all of bgd's files are lost
-        is kept as it is wanted; while that is not known (None), nothing at all may be changed.
+        is kept as it is wanted; while that is not known (None), nothing at all may be changed. Before the
+        first flip there is nothing to do either.
         """
         targets = {}
         unknown = [app for app in self._apps if app in running.decides and app not in good]
@@ -134,12 +135,14 @@ class Change:
                 targets[app] = self._block(app, want)
             elif app in wanted:
                 targets[app] = block
-        return targets
+        nothing_yet = running.structure is None and not self._settings.file.exists()
+        return None if nothing_yet and not targets else targets
 
     def _decided(self, running: Running) -> dict[str, Colour]:
         """What the map in the serving worker says; nothing when its structure is not the file's."""
         known = self._structure.is_ours(running.structure)
-        self._tell("" if known else f"HAProxy runs structure {running.structure}, not the file's")
+        expected = known or not self._structure.good
+        self._tell("" if expected else f"HAProxy runs structure {running.structure}, not the file's")
         if not known:
             return {}
         pairs = {(app, colour): backend(app, colour) for app in self._structure.good for colour in Colour}
