@@ -21,7 +21,7 @@ class Exit(IntEnum):
 
 
 @dataclass  # not frozen: Python itself writes the traceback into it
-class Ended(Exception):  # noqa: N818 (an ending is not always an error)
+class Ended(Exception):
     """A command cannot go on; whoever catches it tells the user and exits with `exit`."""
 
     exit: Exit

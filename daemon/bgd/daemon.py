@@ -39,11 +39,11 @@ SWITCH_S = 0.0001
 """How long one thread may keep the interpreter from another: a flip waits for it."""
 
 
-class SecondDaemon(Exception):  # noqa: N818 -- says what is the case
+class SecondDaemon(Exception):
     """Another bgd does this node's work."""
 
 
-class Unusable(Exception):  # noqa: N818 -- says what is the case
+class Unusable(Exception):
     """The settings cannot be carried out on this host; `problem` names the place and the cure."""
 
     def __init__(self, problem: Problem) -> None:

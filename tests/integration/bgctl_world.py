@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -180,11 +179,3 @@ class Running:
         """Wait for its end."""
         out, err = self.process.communicate(timeout=DEADLINE_S)
         return Ran(self.process.returncode, out, self.err + err)
-
-
-def until(fact: Any, what: str) -> None:
-    """Poll until a fact holds, with a deadline."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not fact():
-        assert time.monotonic() < deadline_s, f"not in time: {what}"
-        time.sleep(0.005)

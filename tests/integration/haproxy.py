@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +25,7 @@ from bgd.core.model import Colour, Server, Wanted
 from bgd.proxy import runtime
 from bgd.proxy.change import Change
 from tests.integration.parts import haproxy
+from tests.integration.waiting import eventually
 
 MAIN_FILE = """\
 global
@@ -38,16 +39,6 @@ defaults
 
 {sections}
 """
-
-
-def until(true: Callable[[], Any], what: str, deadline_s: float = 10.0) -> Any:
-    """Poll until something is true, and give it; a failed test when it never is."""
-    end_s = time.monotonic() + deadline_s
-    while time.monotonic() < end_s:
-        if found := true():
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"not within {deadline_s} s: {what}")
 
 
 def free_port() -> int:
@@ -96,7 +87,7 @@ class HaproxyServer:
         command = [haproxy(), "-W", "-db", "-S", str(self.master_socket), "-f", str(self.main_file), *folder]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        until(self._answers, "HAProxy answers")
+        eventually(self._answers, "HAProxy answers")
 
     def kill(self) -> None:
         """kill -9 of the master and all its workers."""
@@ -106,7 +97,7 @@ class HaproxyServer:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        until(lambda: not self._listens(), "HAProxy is gone")
+        eventually(lambda: not self._listens(), "HAProxy is gone")
 
     @property
     def process_id(self) -> int:
@@ -116,7 +107,7 @@ class HaproxyServer:
 
     def signal(self, number: signal.Signals) -> None:
         """What somebody else sends to the master; while that starts anew a signal would be lost."""
-        until(lambda: runtime.processes(self.master_socket), "the master is there")
+        eventually(lambda: runtime.processes(self.master_socket), "the master is there")
         os.kill(self.process_id, number)
 
     def restart(self) -> None:

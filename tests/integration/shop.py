@@ -25,6 +25,7 @@ from tests.integration.consul import ConsulServer
 from tests.integration.haproxy import HaproxyServer, running_haproxy
 from tests.integration.load import Load
 from tests.integration.parts import haproxy as haproxy_program
+from tests.integration.waiting import eventually
 
 RELEASES = {"blue": "2.4.0", "green": "2.5.0"}
 # Quick to notice, and patient: a machine that is busy for a while must not look like dead backends.
@@ -44,16 +45,6 @@ runtime_socket = "{proxy.runtime_socket}"
 master_socket = "{proxy.master_socket}"
 check = "{haproxy} -c -f {{main_file}} -f {{folder}}"
 """
-
-
-def eventually(true: Callable[[], Any], what: str, *, within_s: float = 15.0) -> Any:
-    """Poll until something is so, and give it; a failed test when it never is."""
-    end_s = time.monotonic() + within_s
-    while time.monotonic() < end_s:
-        if found := true():
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not within {within_s} s: {what}")
 
 
 class Bgd(Process):

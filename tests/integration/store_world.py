@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -25,15 +24,6 @@ def client(server: ConsulServer, *, prefix: str = "bluegreen", token: str = "", 
     return Client(
         ConsulSettings(address=server.address, prefix=prefix), {"CONSUL_HTTP_TOKEN": token, **environ}
     )
-
-
-def eventually(true: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
-    """Wait until something is true, and say what it was."""
-    deadline_s = time.monotonic() + within_s
-    while not (found := true()):
-        assert time.monotonic() < deadline_s, f"not within {within_s} s"
-        time.sleep(0.005)
-    return found
 
 
 def app(name: str = "shop", **settings: str) -> AppSettings:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.integration.parts import haproxy
-from tests.integration.shop import Shop, eventually, opened
+from tests.integration.shop import Shop, opened
+from tests.integration.waiting import eventually
 
 READS = (("status",), ("status", "shop"), ("why", "shop"), ("history", "shop"))
 ESCAPES = "\x1b[31m\x1b]0;owned\x07\u202e\r\n"

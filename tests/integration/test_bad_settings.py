@@ -17,7 +17,7 @@ import pytest
 
 from bgctl.demo.process import environment, free_ports
 from tests.integration.parts import haproxy
-from tests.integration.shop import eventually
+from tests.integration.waiting import eventually
 
 MAIN_FILE = """\
 global

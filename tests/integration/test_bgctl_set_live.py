@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.bgctl_world import World, until
+from tests.integration.bgctl_world import World
 from tests.integration.consul import ConsulServer
+from tests.integration.waiting import eventually
 
 NOT_READY = ("down", "target-not-ready: 0/3 ready, 3 needed")
 _NUMBERS = itertools.count()
@@ -303,4 +304,4 @@ def test_force_without_a_member_writes(world: World):
     ran = world.bgctl("set-live", "green", "--force")
 
     assert ran.exit == 0
-    until(lambda: world.get("apps/shop/live") == "green", "the key is written")
+    eventually(lambda: world.get("apps/shop/live") == "green", "the key is written")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.shop import eventually, opened
+from tests.integration.shop import opened
+from tests.integration.waiting import eventually
 
 
 def test_consul_killed(tmp_path: Path) -> None:

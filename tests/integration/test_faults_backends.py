@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.integration.shop import Shop, eventually, opened
+from tests.integration.shop import Shop, opened
+from tests.integration.waiting import eventually
 
 HALF = 'flip = { min_healthy = "50%" }'
 

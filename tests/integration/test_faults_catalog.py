@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from tests.integration.shop import Shop, eventually, opened
+from tests.integration.shop import Shop, opened
+from tests.integration.waiting import eventually
 
 EVIL = (
     "1.2.3.4\n    server evil 6.6.6.6:80",

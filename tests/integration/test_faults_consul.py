@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.consul import ConsulServer
-from tests.integration.shop import Shop, eventually, opened
+from tests.integration.shop import Shop, opened
+from tests.integration.waiting import eventually
 
 LIGHT = {"kept": 6, "new": 6, "websockets": 1}
 OWN_RULES = """\

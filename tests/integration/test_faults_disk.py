@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.shop import Shop, eventually, in_own_mounts, opened
+from tests.integration.shop import Shop, in_own_mounts, opened
+from tests.integration.waiting import eventually
 
 MOUNT = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs"]
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.integration.shop import eventually, opened, second_node
+from tests.integration.shop import opened, second_node
+from tests.integration.waiting import eventually
 
 
 def test_both_nodes_follow(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.haproxy import free_port
-from tests.integration.shop import Shop, eventually, opened
+from tests.integration.shop import Shop, opened
+from tests.integration.waiting import eventually
 
 HELD = {"websockets": 3, "streams": 2, "slow": 2}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.haproxy import free_port
-from tests.integration.shop import FAST_PROBE, Shop, eventually, opened
+from tests.integration.shop import FAST_PROBE, Shop, opened
+from tests.integration.waiting import eventually
 
 HASTY = FAST_PROBE.replace("800ms", "80ms")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.shop import Churn, Shop, eventually, opened
+from tests.integration.shop import Churn, Shop, opened
+from tests.integration.waiting import eventually
 
 HELD = {"websockets": 6, "streams": 3, "slow": 3}
 HALF = 'flip = { min_healthy = "50%" }'

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.integration.haproxy import free_port, get
 from tests.integration.load import Load
-from tests.integration.shop import Shop, eventually, opened
+from tests.integration.shop import Shop, opened
+from tests.integration.waiting import eventually
 
 APPS = 10
 FEW = {"kept": 4, "new": 4}

@@ -11,7 +11,8 @@ from bgd.core.events import ProxyLost
 from bgd.core.model import Colour, Server
 from bgd.core.reasons import Because
 from bgd.ports import Failed, Proved
-from tests.integration.haproxy import Load, Stage, get, port_of, set_stage, until
+from tests.integration.haproxy import Load, Stage, get, port_of, set_stage
+from tests.integration.waiting import eventually
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
@@ -54,7 +55,9 @@ def test_flips_lose_nothing(stage: Stage) -> None:
             assert isinstance(outcome, Proved), outcome
             assert outcome.via == "runtime"
             assert f"{colour} /" == get(port_of(app))
-        until(lambda: min(load.answers["blue"], load.answers["green"]) > 10, "both colours have answered")
+        eventually(
+            lambda: min(load.answers["blue"], load.answers["green"]) > 10, "both colours have answered"
+        )
 
     assert load.lost == []
     assert worker == stage.haproxy.pid()
@@ -85,10 +88,10 @@ def test_colour_that_just_died_sees_no_request(stage: Stage) -> None:
     stage.flip(BLUE)
     stage.origins[GREEN][0].close()
     with Load(port_of(app)) as load:
-        until(lambda: load.answers["blue"] > 10, "requests are on their way")
+        eventually(lambda: load.answers["blue"] > 10, "requests are on their way")
         outcome = stage.flip(GREEN)
         seen = load.answers["blue"]
-        until(lambda: load.answers["blue"] > seen + 10, "blue serves on")
+        eventually(lambda: load.answers["blue"] > seen + 10, "blue serves on")
 
     assert isinstance(outcome, Failed)
     assert "refuses connections" in outcome.detail
@@ -215,7 +218,7 @@ def test_flip_beside_a_reload(stage: Stage) -> None:
             stage.change.reconfigure([shop, changed])
             sync = threading.Thread(target=stage.sync)
             sync.start()
-            until(partial(reloads_or_ended, stage, sync), "a reload")
+            eventually(partial(reloads_or_ended, stage, sync), "a reload")
             outcome = stage.flip(colour)
             sync.join()
 

@@ -11,7 +11,8 @@ from bgd.core.events import ProxyLost, ProxySeen
 from bgd.core.model import Colour
 from bgd.core.reasons import Because
 from bgd.ports import Failed, Proved
-from tests.integration.haproxy import Load, Stage, get, port_of, set_stage, until
+from tests.integration.haproxy import Load, Stage, get, port_of, set_stage
+from tests.integration.waiting import eventually
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
@@ -35,7 +36,7 @@ def test_reloads_lose_nothing(stage: Stage) -> None:
 
             assert stage.sync() == {}
             assert worker != stage.haproxy.pid()
-        until(lambda: load.answers["blue"] > 100, "requests were made")
+        eventually(lambda: load.answers["blue"] > 100, "requests were made")
 
     assert load.lost == []
     stage.in_step()
@@ -84,7 +85,7 @@ def test_reload_by_somebody_else(stage: Stage) -> None:
     stage.flip(GREEN)
     worker = stage.haproxy.pid()
     stage.haproxy.signal(signal.SIGUSR2)
-    until(lambda: stage.haproxy.pid() != worker, "another worker serves")
+    eventually(lambda: stage.haproxy.pid() != worker, "another worker serves")
 
     assert stage.look().decided == {"shop": GREEN}
     outcome = stage.flip(BLUE)
@@ -122,7 +123,7 @@ def test_old_workers_are_counted(stage: Stage) -> None:
     app = stage.app()
     stage.open(app)
     stage.flip(BLUE)
-    until(lambda: stage.look().old_workers == 0, "the master answers, and the first worker has gone")
+    eventually(lambda: stage.look().old_workers == 0, "the master answers, and the first worker has gone")
     seen = stage.look()
 
     assert isinstance(seen, ProxySeen)

@@ -13,7 +13,8 @@ from bgd.core.model import Colour, Server, Wanted
 from bgd.core.reasons import Because
 from bgd.ports import Failed, Proved
 from bgd.proxy import certificates
-from tests.integration.haproxy import Origin, Stage, free_port, get, port_of, set_stage, until
+from tests.integration.haproxy import Origin, Stage, free_port, get, port_of, set_stage
+from tests.integration.waiting import eventually
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
@@ -213,11 +214,11 @@ def test_probes_of_the_proxy(stage: Stage) -> None:
 
     stage.origins[BLUE][0].healthy = False
 
-    until(lambda: get(port_of(app)) == "503", "HAProxy has taken the sick server out")
+    eventually(lambda: get(port_of(app)) == "503", "HAProxy has taken the sick server out")
 
     stage.origins[BLUE][0].healthy = True
 
-    until(lambda: get(port_of(app)) == "blue /", "HAProxy has taken it back")
+    eventually(lambda: get(port_of(app)) == "blue /", "HAProxy has taken it back")
 
 
 def test_socket_path_too_long(stage: Stage) -> None:

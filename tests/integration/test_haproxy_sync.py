@@ -15,8 +15,9 @@ from bgd.config import AppSettings
 from bgd.core.model import Colour, Server
 from bgd.core.reasons import Because
 from bgd.ports import Proved
-from tests.integration.haproxy import Load, Origin, Stage, get, port_of, set_stage, until
+from tests.integration.haproxy import Load, Origin, Stage, get, port_of, set_stage
 from tests.integration.shop import in_own_mounts
+from tests.integration.waiting import eventually
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
@@ -53,7 +54,7 @@ def test_servers_come_and_go(stage: Stage) -> None:
             assert stage.sync() == {}
             assert leaver.server.name not in names(stage, "shop_blue")
 
-            until(partial(drained, stage, leaver), "the leaver is drained")
+            eventually(partial(drained, stage, leaver), "the leaver is drained")
             leaver.close()
 
     assert load.lost == []
@@ -78,7 +79,7 @@ def test_leaver_finishes_what_it_has(stage: Stage) -> None:
     stage.flip(BLUE)
     with socket.create_connection(("127.0.0.1", port_of(app))) as client:
         client.sendall(b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        until(lambda: slow.asked, "it is asked")
+        eventually(lambda: slow.asked, "it is asked")
         stage.origins[BLUE] = [fast]
         stage.sync()
 
@@ -340,7 +341,7 @@ def test_too_many_old_workers(stage: Stage) -> None:
         assert newcomer.server.name in names(stage, "shop_blue")
         assert stage.look().old_workers == 1
 
-    until(lambda: stage.look().old_workers == 0, "the old worker has gone")
+    eventually(lambda: stage.look().old_workers == 0, "the old worker has gone")
 
     assert stage.sync() == {}
     stage.in_step()
@@ -351,7 +352,7 @@ def open_session(stage: Stage, app: AppSettings) -> socket.socket:
     stage.origins[BLUE][0].delay_s = 2.0
     client = socket.create_connection(("127.0.0.1", port_of(app)))
     client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    until(lambda: stage.origins[BLUE][0].asked, "it is asked")
+    eventually(lambda: stage.origins[BLUE][0].asked, "it is asked")
     return client
 
 

@@ -21,7 +21,8 @@ from bgd.store.client import BadSetting, Client, Fault, StoreFault
 from bgd.store.ops import Cas, CheckIndex, CheckMissing, Delete, Lock, Set
 from tests.integration import consul, parts
 from tests.integration.consul import ConsulServer
-from tests.integration.store_world import client, eventually
+from tests.integration.store_world import client
+from tests.integration.waiting import eventually
 
 KEY = "bluegreen/apps/shop/live"
 

@@ -14,7 +14,8 @@ from bgd.store.fleet import Fleet
 from bgd.store.ops import Set
 from tests.integration import consul
 from tests.integration.consul import ConsulServer
-from tests.integration.store_world import Mailbox, app, client, eventually, fleet
+from tests.integration.store_world import Mailbox, app, client, fleet
+from tests.integration.waiting import eventually
 
 LIVE = "bluegreen/apps/shop/live"
 REPORT = "bluegreen/nodes/shop/lb-1"

@@ -26,7 +26,7 @@ from bgd.config.settings import (
 from bgd.config.values import Problem, shown
 
 
-class ConfigProblems(Exception):  # noqa: N818 -- what an operator got wrong, all of it
+class ConfigProblems(Exception):
     """Everything that is wrong with a configuration."""
 
     def __init__(self, source: str | Path, problems: Iterable[Problem]) -> None:

@@ -35,7 +35,7 @@ class Problem:
         return attrs.evolve(self, place=place + self.place)
 
 
-class Bad(Exception):  # noqa: N818 -- read as a word: raise bad(what, cure)
+class Bad(Exception):
     """A value that means nothing here. The places of its problems are relative to its key."""
 
     def __init__(self, *problems: Problem) -> None:

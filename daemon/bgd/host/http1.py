@@ -14,7 +14,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n\0]*)?\r?\n
 _BEGINNING = b"HTTP/1."
 
 
-class NotHttp(Exception):  # noqa: N818 -- a finding, not a fault of ours
+class NotHttp(Exception):
     """What came is not the beginning of an HTTP/1 answer."""
 
 

@@ -22,7 +22,7 @@ _SCHEMA = 1
 _NAME = re.compile(r"[a-z0-9-]+")
 
 
-class StateLocked(Exception):  # noqa: N818 -- says what is the case, not what went wrong
+class StateLocked(Exception):
     """Another daemon has this state directory."""
 
 

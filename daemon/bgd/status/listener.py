@@ -14,7 +14,7 @@ _CURES = {
 _ANOTHER = "choose another address"
 
 
-class CannotListen(Exception):  # noqa: N818 -- an operator's problem: place, what and cure
+class CannotListen(Exception):
     """Nothing can listen there."""
 
     def __init__(self, what: str, cure: str) -> None:

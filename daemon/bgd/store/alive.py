@@ -13,7 +13,7 @@ TTL_S = 10
 RENEW_S = 3.0
 
 
-class SecondDaemon(Exception):  # noqa: N818 (it says what was found)
+class SecondDaemon(Exception):
     """Another daemon lives under this node's name, or with this daemon's state."""
 
     def __init__(self, node: str, what: str) -> None:

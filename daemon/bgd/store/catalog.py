@@ -25,7 +25,7 @@ _LONGEST_RELEASE = 512
 _SHOWN = 80
 
 
-class LeftOut(Exception):  # noqa: N818 (it says what happens)
+class LeftOut(Exception):
     """An instance that is not fit to be a backend, and why."""
 
 

@@ -22,7 +22,7 @@ class Fault(StrEnum):
     """We asked for nonsense: a key that Consul would take for another one."""
 
 
-class StoreFault(Exception):  # noqa: N818 (a fault is the world's, not ours)
+class StoreFault(Exception):
     """A call that failed. `detail` says what was tried on what, and how it failed."""
 
     def __init__(self, kind: Fault, detail: str) -> None:
@@ -30,7 +30,7 @@ class StoreFault(Exception):  # noqa: N818 (a fault is the world's, not ours)
         self.kind, self.detail = kind, detail
 
 
-class BadSetting(Exception):  # noqa: N818 (named for what it tells)
+class BadSetting(Exception):
     """A setting or a variable that means nothing: where it stands, what is wrong, and the cure."""
 
     def __init__(self, place: str, what: str, cure: str) -> None:

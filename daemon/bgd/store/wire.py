@@ -20,7 +20,7 @@ _PIECE = 1 << 14
 _LONGEST = 1 << 26
 
 
-class WireFault(Exception):  # noqa: N818 (the world's, not ours)
+class WireFault(Exception):
     """The exchange did not come to its end. `sent`: Consul may have seen the request."""
 
     def __init__(self, what: str, *, sent: bool, stale: bool = False) -> None:
