@@ -29,7 +29,7 @@ test: setup parts ## all tests but the long ones
 	@$(PYTEST) -m "not soak"
 
 soak: setup parts ## the long tests
-	@$(PYTEST) -m soak --timeout 3600
+	@$(PYTEST) -m soak --timeout 3600 -s
 
 check: setup ## style, types, and which module may import which
 	@$(BIN)/ruff check

@@ -188,6 +188,7 @@ class Shop:
         """Load on the front; on leaving, nothing may be lost."""
         with Load(self.port, folder=self.folder, **lanes) as load:
             yield load
+        print(load.summary)  # the soak's figures: pytest -s shows them
         assert load.records
         lost = load.lost()
         assert not lost, lost[:5]

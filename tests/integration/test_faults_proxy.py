@@ -22,7 +22,7 @@ HELD = {"websockets": 3, "streams": 2, "slow": 2}
 @contextmanager
 def flipping(shop: Shop, app: str = "shop") -> Iterator[list[str]]:
     """Wishes without a pause while the test does something else; ends with the last one served."""
-    over, wished = threading.Event(), ["blue"]
+    over, wished = threading.Event(), [shop.serving(app)]
 
     def wish() -> None:
         for colour in cycle(("green", "blue")):
