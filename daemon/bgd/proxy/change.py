@@ -157,8 +157,9 @@ class Change:
 
     def _flip(self, app: str, colour: Colour, want: Wanted | None) -> str:
         if want is not None:
-            self._structure.healthy[app] = want.healthy
-            self._flipped[app] = time.monotonic(), want
+            with self._structure.servers_change:
+                self._structure.healthy[app] = want.healthy
+                self._flipped[app] = time.monotonic(), want
         if app in self._structure.good and self._by_map(app, colour, want):
             return "runtime"
         self._by_reload(app, colour, want)

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from bgd.config import ProxySettings
@@ -25,6 +26,7 @@ from bgd.proxy.render import Page, Renderer, backend, by_name, read_marker, read
 from bgd.proxy.routes import Frontend, frontends
 from bgd.proxy.vet import Vetted, Vetting, faults, vet
 
+TRIES = 3
 NOBODY_HEALTHY: frozenset[str] = frozenset()
 
 
@@ -45,6 +47,10 @@ class _Ticket:
     done: bool = False
 
 
+class _Overtaken(Exception):
+    """A flip came while a change of servers was being checked."""
+
+
 class Structure:
     """bgd's part on disk and in the running proxy."""
 
@@ -58,6 +64,9 @@ class Structure:
         self.healthy: dict[str, frozenset[str]] = {}
         self._blocks_file = proxy.folder / "blocks.json"
         self._one_at_a_time = threading.Lock()
+        self.servers_change = threading.Lock()
+        """Held for the moment in which servers change, or a flip says which it wants: either the flip
+        finds them gone and brings them back, or the change finds the flip and is made anew."""
         self._tickets: dict[str, _Ticket] = {}
         self._leaving: set[tuple[str, str]] = set()
         text = files.read(settings.file) or ""
@@ -101,12 +110,21 @@ class Structure:
     def settle(self, wish: Callable[[Blocks, Running], dict[str, Block] | None]) -> dict[str, Failed]:
         """Bring file and proxy to what is wished, seeing what is good and what runs.
 
-        Returns what could not be, with why. A wish of None: leave all as it is.
+        Returns what could not be, with why. A wish of None: leave all as it is. A wish that a flip has
+        changed while it was being checked is not carried out: the colour's servers may be in use by now.
         """
         with self._one_at_a_time:
-            running = self._proxy.running(servers_too=True)
-            targets = wish(self.good, running)
-            return {} if targets is None else self._settle(targets, {}, running, spare=True)
+            for _ in range(TRIES):
+                running = self._proxy.running(servers_too=True)
+                targets = wish(self.good, running)
+                if targets is None:
+                    return {}
+                unchanged = partial(_same, wish, dict(self.good), running, targets)
+                try:
+                    return self._settle(targets, {}, running, spare=True, unchanged=unchanged)
+                except _Overtaken:
+                    continue
+        return {}  # flips without a pause; the next sync comes soon
 
     def admit(self, app: str, block: Block, colour: Colour) -> Colour | None:
         """Bring an app in with its colour, sharing a reload with others that wait; its colour before."""
@@ -165,6 +183,7 @@ class Structure:
         *,
         spare: bool = False,
         sick_too: bool = False,
+        unchanged: Callable[[], bool] = lambda: True,
     ) -> dict[str, Failed]:
         ill = faults(targets, self._proxy.folder)
         targets = {
@@ -180,14 +199,16 @@ class Structure:
         failed = {**ill, **failed, **vetted.failed}
         colours = {app: colour for app, colour in colours.items() if app in vetted.blocks}
         if vetted.page.structure == running.structure:
-            return {**failed, **self._at_runtime(vetted, running, colours, standing)}
+            return {**failed, **self._at_runtime(vetted, running, colours, standing, unchanged)}
         if not vetted.fit:
             return failed
+        if not unchanged():
+            raise _Overtaken
         well = {app: self._well(app, block) for app, block in vetted.blocks.items()}
         if sick_too or well == vetted.blocks:
             return {**failed, **self._anew(vetted, running, colours, standing)}
-        refused = self._settle(well, colours)
-        later = {} if refused else self._settle(vetted.blocks, {}, sick_too=True)
+        refused = self._settle(well, colours, unchanged=unchanged)
+        later = {} if refused else self._settle(vetted.blocks, {}, sick_too=True, unchanged=unchanged)
         return {**failed, **refused, **later}
 
     def _well(self, app: str, block: Block) -> Block:
@@ -221,12 +242,20 @@ class Structure:
     # At runtime
 
     def _at_runtime(
-        self, vetted: Vetted, running: Running, colours: Mapping[str, Colour], standing: str | None
+        self,
+        vetted: Vetted,
+        running: Running,
+        colours: Mapping[str, Colour],
+        standing: str | None,
+        unchanged: Callable[[], bool],
     ) -> dict[str, Failed]:
         """The structure serves already: only servers, colours and the file can differ."""
         steps, leaving = self._server_changes(vetted, running)
-        refused = self._proxy.carry_out(steps)
-        self._leaving = self._proxy.remove(leaving)
+        with self.servers_change:
+            if not unchanged():
+                raise _Overtaken
+            refused = self._proxy.carry_out(steps)
+            self._leaving = self._proxy.remove(leaving)
         if refused:
             self._log.warning("servers need a reload", detail=refused[0])
             return self._anew(vetted, running, colours, standing) if vetted.fit else {}
@@ -365,6 +394,15 @@ class Structure:
         return any(
             set(filter(by_name, good.servers[c])) != set(filter(by_name, block.servers[c])) for c in Colour
         )
+
+
+def _same(
+    wish: Callable[[Blocks, Running], dict[str, Block] | None],
+    good: Blocks,
+    running: Running,
+    targets: Blocks,
+) -> bool:
+    return wish(good, running) == targets
 
 
 def _server(name: str, written: str) -> Server | None:
