@@ -9,9 +9,12 @@ HALF = 'flip = { min_healthy = "50%" }'
 
 
 def half_dead(shop: Shop, colour: str) -> None:
-    """One of the colour's two backends answers 500, and bgd knows."""
-    shop.backends.order(f"fail {shop.backends.of(colour)[0]}")
+    """One of the colour's two backends answers 500, and both bgd and HAProxy's own checks know."""
+    sick = shop.backends.of(colour)[0]
+    shop.backends.order(f"fail {sick}")
     eventually(lambda: shop.report()["colours"][colour]["healthy"] == 1, "one of two is healthy")
+    rows = f"show servers state shop_{colour}"
+    eventually(lambda: f"{sick} 127.0.0.1 0 " in shop.haproxy.ask(rows), "HAProxy holds it down")
 
 
 def test_reloads_with_a_dead_backend(tmp_path: Path) -> None:
