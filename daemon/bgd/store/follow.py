@@ -32,7 +32,7 @@ class Backoff:
         now_s = time.monotonic()
         self._row = self._row + 1 if now_s - self._last_s < 2 * LONGEST_S else 0
         self._last_s = now_s
-        return random.uniform(0, min(LONGEST_S, FIRST_S * 2.0 ** min(self._row, 10)))  # noqa: S311
+        return random.uniform(0, min(LONGEST_S, FIRST_S * 2.0 ** min(self._row, 10)))  # noqa: S311 (no secret)
 
 
 class Follow(Generic[T]):

@@ -42,7 +42,7 @@ else:
 NotFound: type[Exception] = base.NotFound
 
 
-class Http(base.HTTPClient):  # type: ignore[misc]
+class Http(base.HTTPClient):  # type: ignore[misc]  # the library ships no types
     """The library's calls, over our own transport."""
 
     def __init__(self, transport: Transport, datacenter: str) -> None:
@@ -83,7 +83,7 @@ class Http(base.HTTPClient):  # type: ignore[misc]
             raise StoreFault(Fault.LOST if method == "GET" else Fault.UNKNOWN, detail) from error
 
 
-class Library(base.Consul):  # type: ignore[misc]
+class Library(base.Consul):  # type: ignore[misc]  # the library ships no types
     """python-consul2 without its own reading of the environment, which would win over ours."""
 
     def __init__(self, http: Http) -> None:
