@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -402,3 +403,27 @@ def fill(disk: Path) -> None:
     with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
         while True:
             filler.write(b"x" * 4096)
+
+
+def test_a_flip_overtakes_a_sync(stage: Stage) -> None:
+    """Servers that a sync was about to take out stay when a flip has come while it was being checked."""
+    begun, hold = stage.haproxy.root / "begun", stage.haproxy.root / "hold"
+    wait = f"touch {begun}; while [ -e {hold} ]; do sleep 0.01; done"
+    judge = stage.haproxy.settings().check
+    app = stage.app()
+    stage.open(app, check=f"sh -c '{wait}; exec {judge}'")
+    stage.flip(BLUE)
+    assert stage.sync() == {}
+    begun.unlink()
+    hold.touch()
+    blue = frozenset(origin.server for origin in stage.origins[BLUE])
+    sync = threading.Thread(target=stage.sync, kwargs={"servers": {BLUE: blue, GREEN: frozenset()}})
+    sync.start()
+    eventually(begun.exists, "the sync is being checked")
+    assert isinstance(stage.flip(GREEN), Proved)
+    hold.unlink()
+    sync.join(20)
+
+    assert get(port_of(app)) == "green /"
+    assert names(stage, "shop_green") == {origin.server.name for origin in stage.origins[GREEN]}
+    stage.in_step()
