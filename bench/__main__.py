@@ -1,18 +1,21 @@
-"""Runs the bench: for each number of apps, bgd at rest, then all contenders in turns."""
+"""Runs the bench: for each proxy and number of apps, bgd at rest, then all contenders in turns."""
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 from bench import table
-from bench.contenders import Apps, Bgd, Contender, Follower, backends_of, contenders
+from bench.by_hand import Apps
+from bench.contenders import Bgd, Contender, Follower, backends_of, contenders
 from bench.rest import Rest, measure
 from bench.turns import Score, turn
 from bgctl.demo.parts import Backends, Consul
 from bgctl.demo.process import LateError, MissingError, scratch
+from bgctl.demo.proxies import KINDS
 
 SETTLE_S = 5.0
 
@@ -35,8 +38,9 @@ def at_rest(taking_part: Sequence[Contender], seconds: float) -> Rest:
     return measure(bgd.daemon.pid, seconds)
 
 
-def with_apps(number: int, given: argparse.Namespace) -> tuple[list[Score], Rest]:
+def with_apps(proxy: str, number: int, given: argparse.Namespace) -> tuple[list[Score], Rest]:
     """One world with so many apps: rest first, then turns."""
+    where = f"{proxy}, {number} apps"
     names = ["shop", *(f"app{each}" for each in range(1, number))]
     with scratch("bgd-bench-") as made, ExitStack() as stack:
         folder = Path(made)
@@ -44,15 +48,15 @@ def with_apps(number: int, given: argparse.Namespace) -> tuple[list[Score], Rest
         consul = stack.enter_context(Consul(folder))
         apps = backends_of(names, backends)
         register(consul, apps)
-        taking_part = [kind(folder / kind.key_prefix, consul, apps) for kind in contenders()]
+        taking_part = [kind(folder / kind.key_prefix, consul, apps) for kind in contenders(proxy)]
         for each in taking_part:
-            say(f"{number} apps: {each.name} starts")
+            say(f"{where}: {each.name} starts")
             each.begin(stack)
-        say(f"{number} apps: bgd at rest, {given.rest:.0f} s")
+        say(f"{where}: bgd at rest, {given.rest:.0f} s")
         rest = at_rest(taking_part, given.rest)
-        scores = [Score(each.name, number) for each in taking_part]
+        scores = [Score(each.name, proxy, number) for each in taking_part]
         for round_number in range(given.rounds):
-            say(f"{number} apps: round {round_number + 1} of {given.rounds}")
+            say(f"{where}: round {round_number + 1} of {given.rounds}")
             for each, score in zip(taking_part, scores, strict=True):
                 turn(each, score, folder, given.flips)
     return scores, rest
@@ -60,16 +64,18 @@ def with_apps(number: int, given: argparse.Namespace) -> tuple[list[Score], Rest
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="bgd beside the least possible follower.")
+    parser.add_argument("--proxy", choices=[*KINDS, "both"], default="both", help="the proxy to measure on")
     parser.add_argument("--apps", default="1,100", help="numbers of apps to measure with")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
     parser.add_argument("--flips", type=int, default=10, help="flips in a turn; an even number")
     parser.add_argument("--rest", type=float, default=20.0, help="seconds to watch bgd at rest")
     given = parser.parse_args()
     scores: list[Score] = []
-    rests: dict[int, Rest] = {}
+    rests: dict[tuple[str, int], Rest] = {}
+    proxies = list(KINDS) if given.proxy == "both" else [given.proxy]
     try:
-        for number in (int(each) for each in given.apps.split(",")):
-            found, rests[number] = with_apps(number, given)
+        for proxy, number in product(proxies, (int(each) for each in given.apps.split(","))):
+            found, rests[proxy, number] = with_apps(proxy, number, given)
             scores += found
     except (LateError, MissingError) as error:
         say(f"bench failed: {error}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from bench.rest import Rest
 from bench.turns import Score
 
-HEAD = ("", "apps", "flips", "median ms", "worst ms", "of least", "requests", "lost", "failed")
+HEAD = ("", "proxy", "apps", "flips", "median ms", "worst ms", "of least", "requests", "lost", "failed")
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -22,14 +22,15 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 def flips(scores: Sequence[Score], least: str) -> str:
     """Key written → last answer of the old colour, also as multiples of the least follower's median."""
-    limit = {score.apps: score.median_ms for score in scores if score.name == least}
-    rows = [HEAD, *(row(score, limit[score.apps]) for score in scores)]
+    limit = {(score.proxy, score.apps): score.median_ms for score in scores if score.name == least}
+    rows = [HEAD, *(row(score, limit[score.proxy, score.apps]) for score in scores)]
     return "key written → last answer of the old colour\n" + columns(rows)
 
 
 def row(score: Score, limit_ms: float) -> tuple[str, ...]:
     return (
         score.name,
+        score.proxy,
         str(score.apps),
         str(len(score.late_ms)),
         f"{score.median_ms:.2f}",
@@ -41,10 +42,11 @@ def row(score: Score, limit_ms: float) -> tuple[str, ...]:
     )
 
 
-def rests(found: Mapping[int, Rest]) -> str:
-    """What bgd costs at rest, by the number of its apps."""
-    head = ("", "apps", "memory MiB", "% of a core")
+def rests(found: Mapping[tuple[str, int], Rest]) -> str:
+    """What bgd costs at rest, by its proxy and the number of its apps."""
+    head = ("", "proxy", "apps", "memory MiB", "% of a core")
     rows = [
-        ("bgd", str(apps), f"{rest.rss_mib:.1f}", f"{rest.cpu_percent:.2f}") for apps, rest in found.items()
+        ("bgd", proxy, str(apps), f"{rest.rss_mib:.1f}", f"{rest.cpu_percent:.2f}")
+        for (proxy, apps), rest in found.items()
     ]
     return "bgd at rest, its probes included\n" + columns([head, *rows])

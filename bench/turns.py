@@ -11,6 +11,7 @@ from statistics import median
 
 import attrs
 
+from bench import by_hand
 from bench.contenders import Contender
 from bgctl.demo.parts import Load
 
@@ -23,6 +24,7 @@ class Score:
     """What a contender's turns came to."""
 
     name: str
+    proxy: str
     apps: int
     late_ms: list[float] = attrs.field(factory=list)
     requests: int = 0
@@ -41,7 +43,8 @@ class Score:
 def turn(contender: Contender, score: Score, folder: Path, flips: int) -> None:
     """Flip a contender an even number of times under load of its own."""
     written: list[tuple[str, int]] = []
-    with Load(folder, contender.port, name=contender.key_prefix) as load:
+    path = f"--path={by_hand.path(contender.first)}"
+    with Load(folder, contender.port, path, name=contender.key_prefix) as load:
         for number in range(flips):
             time.sleep(PAUSE_S)
             written.append((COLOURS[number % 2], time.monotonic_ns()))

@@ -5,7 +5,6 @@ its reason and cure; an app that does not exist is named together with the neare
 """
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bgctl.ending import Ended, Exit, misused, refused
+from bgctl.ending import Ended, Exit, misused
 from bgctl.nearest import nearest
-from bgctl.standing import App, author, named
+from bgctl.standing import App
 from bgctl.told import Member
-from bgd.core.model import Colour, Desired
 from bgd.core.reasons import Because
 
 if TYPE_CHECKING:
@@ -43,8 +41,8 @@ class Call:
     def app_name(self, named: str | None) -> str:
         """The app that is meant: named, or the only one that there is."""
         if named is not None:
-            return _app_word(named)
-        known = self._known()
+            return app_word(named)
+        known = self.known()
         if len(known) == 1:
             return known[0]
         if not known:
@@ -53,20 +51,20 @@ class Call:
 
     def existing_app(self, name: str) -> App:
         """An app as it stands now, if it exists."""
-        with self._faults():
+        with self.faults():
             from bgd.store import views
 
-            app = _app(views.app_view(self._client, _app_word(name)))
+            app = _app(views.app_view(self.client, app_word(name)))
         if not app.exists:
             raise misused(
-                f"no app {name} below {self._prefix}/{nearest(name, self._known())}",
+                f"no app {name} below {self._prefix}/{nearest(name, self.known())}",
                 f"bgctl init {name} --live blue makes it, if it is not the token that may not read it",
             )
         return app
 
     def apps(self) -> list[App]:
         """All apps as they stand now."""
-        return [self.existing_app(name) for name in self._known()]
+        return [self.existing_app(name) for name in self.known()]
 
     @property
     def no_apps(self) -> str:
@@ -78,56 +76,27 @@ class Call:
 
     def follow(self, name: str, deadline_s: float) -> Iterator[App]:
         """An app as it stands now, and each time that has changed, until the deadline."""
-        with self._faults():
+        with self.faults():
             from bgd.store import views
 
-            for view in views.follow_app(self._client, name, deadline_s - time.monotonic()):
+            for view in views.follow_app(self.client, name, deadline_s - time.monotonic()):
                 yield _app(view)
-
-    # -- what is asked and written ------------------------------------------------------------------
-
-    def write_live(self, app: App, colour: Colour, *, reason: str, force: bool) -> Desired:
-        """Wish a colour over what was seen; its generation. Somebody faster is `superseded`."""
-        with self._faults():
-            from bgd.store import writes
-
-            outcome = writes.set_live(
-                self._client,
-                app.name,
-                colour,
-                by=author_here(),
-                reason=reason,
-                force=force,
-                release=app.release(colour),
-                after=app.highest_generation,
-                seen=app.live,
-            )
-        if isinstance(outcome, writes.Done):
-            return Desired(colour, outcome.generation)
-        raise refused(
-            Because.SUPERSEDED,
-            f"somebody was faster: {app.name}'s key names {named(outcome.live)}, by {author(outcome.live)}; "
-            "nothing was written",
-            f"bgctl status {app.name}",
-        )
-
-    def write_first(self, name: str, colour: Colour, *, reason: str) -> tuple[bool, Desired | None]:
-        """Write an app's first wish; whether it is new, and what the key says (None: no colour)."""
-        with self._faults():
-            from bgd.store import writes
-
-            outcome = writes.init(self._client, _app_word(name), colour, by=author_here(), reason=reason)
-        if isinstance(outcome, writes.Done):
-            return True, Desired(colour, outcome.generation)
-        return False, outcome.live if isinstance(outcome.live, Desired) else None
 
     def history(self, name: str, count: int) -> list[dict[str, Any]]:
         """The newest events of an app, newest first."""
         self.existing_app(name)
-        with self._faults():
+        with self.faults():
             from bgd.store import views
 
-            return views.events(self._client, name, count)
+            return views.events(self.client, name, count)
+
+    def rejection(self, name: str, release: str) -> dict[str, Any]:
+        """What is written down about a rejected release, as far as it is understood."""
+        with self.faults():
+            from bgd.store import records
+
+            there = self.client.read(self.client.keys.rejected(name, release))
+            return (records.decode(there.value) if there else None) or {}
 
     # -- Consul -------------------------------------------------------------------------------------
 
@@ -136,7 +105,7 @@ class Call:
         return self.prefix or "bluegreen"
 
     @cached_property
-    def _client(self) -> "Client":
+    def client(self) -> "Client":
         from bgd.config import ConsulSettings
         from bgd.store.client import Client
 
@@ -145,14 +114,14 @@ class Call:
         )
         return Client(settings, os.environ)
 
-    def _known(self) -> list[str]:
-        with self._faults():
+    def known(self) -> list[str]:
+        with self.faults():
             from bgd.store import views
 
-            return views.apps(self._client)
+            return views.apps(self.client)
 
     @contextmanager
-    def _faults(self) -> Iterator[None]:
+    def faults(self) -> Iterator[None]:
         from bgd.store.faults import BadSetting, StoreFault
 
         try:
@@ -185,10 +154,10 @@ def _ending(fault: "StoreFault") -> Ended:
 
 def _app(view: "AppView") -> App:
     members = (Member(one.node, one.alive, one.report) for one in view.members if not one.gone)
-    return App(view.app, view.live, tuple(members))
+    return App(view.app, view.live, tuple(members), view.ledger)
 
 
-def _app_word(name: str) -> str:
+def app_word(name: str) -> str:
     from bgd.store.keys import is_app
 
     if not is_app(name):
@@ -207,14 +176,3 @@ def _prefix_word(text: str) -> str:
     except Bad as wrong:
         problem = wrong.problems[0]
         raise misused(f"--prefix: {problem.what}", problem.cure) from None
-
-
-def author_here() -> str:
-    """Who asks, as it stands in the order: user@host, through sudo too."""
-    import getpass
-
-    try:
-        user = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

@@ -20,9 +20,14 @@ from bgctl.nearest import nearest
 _COMMANDS = {
     "status": ("bgctl.status:status", "What is live, and where every node stands."),
     "set-live": ("bgctl.set_live:set_live", "Make a colour live, and wait for every node's proof."),
+    "revert": ("bgctl.revert:revert", "Back to the other colour; the release left is rejected."),
     "wait": ("bgctl.wait:wait", "Wait until a colour is ready, or the fleet has converged."),
     "why": ("bgctl.why:why", "What each node is doing or waiting for, and on which evidence."),
     "history": ("bgctl.history:history", "Who flipped what when, and why."),
+    "pause": ("bgctl.pause:pause", "Stop all that is automatic: revert, fallback, decline."),
+    "resume": ("bgctl.pause:resume", "Let it go on."),
+    "unreject": ("bgctl.unreject:unreject", "Lift the rejection of a release."),
+    "forget": ("bgctl.forget:forget", "End a silent node's membership, or delete an app's keys."),
     "init": ("bgctl.init:init", "Write an app's first keys."),
     "demo": ("bgctl.demo.story:demo", "The whole story on this machine."),
 }
@@ -87,8 +92,8 @@ bgctl = Commands(
     help="Blue-green switching, as Consul and the nodes see it.",
     epilog=(
         "The environment is honoured as by the consul CLI. Exit codes: 0 done, 1 failed, 2 usage, "
-        "3 not in time, 4 refused by a gate or superseded, 6 Consul unreachable or access denied, "
-        "130 interrupted. With -o json stdout is one JSON document, errors included."
+        "3 not in time, 4 refused by a gate or superseded, 5 reverted while waiting, 6 Consul unreachable "
+        "or access denied, 130 interrupted. With -o json stdout is one JSON document, errors included."
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,

@@ -16,6 +16,7 @@ class Exit(IntEnum):
     USAGE = 2
     LATE = 3
     REFUSED = 4
+    REVERTED = 5
     STORE = 6
     INTERRUPTED = 130
 

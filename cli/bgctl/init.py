@@ -2,8 +2,8 @@
 
 import click
 
-from bgctl import options, output
-from bgctl.call import Call
+from bgctl import options, output, writes
+from bgctl.call import Call, app_word
 from bgctl.ending import Ended, Exit, misused, refused
 from bgd.core.model import Colour, Desired
 from bgd.core.reasons import Because
@@ -28,7 +28,7 @@ def init(call: Call, *, app: str | None, colour: Colour, reason: str) -> None:
     if app is None:
         raise misused("init which app?", "bgctl init APP --live COLOUR")
     try:
-        made, wish = call.write_first(app, colour, reason=reason)
+        made, wish = writes.first(call, app_word(app), colour, reason=reason)
     except KeyboardInterrupt:
         detail = f"interrupted while {app}'s first keys were being written: they may be written or not"
         raise Ended(Exit.INTERRUPTED, "interrupted", detail, f"bgctl status {app}") from None

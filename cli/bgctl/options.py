@@ -77,3 +77,9 @@ def app_argument(function: Callable[..., None]) -> Callable[..., None]:
         function(call, app=app if named is None else named, **rest)
 
     return click.argument("named", metavar="[APP]", required=False)(app_option(chosen))
+
+
+def named_on_the_line(name: str) -> bool:
+    """Whether a parameter was written on the command line, and not taken from the environment."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE

@@ -22,6 +22,7 @@ _STYLES = {
     "green": "green",
     "up": "green",
     "converged": "green",
+    "probation": "green",
     "weak": "yellow",
     "unknown": "yellow",
     "starting": "yellow",
@@ -30,7 +31,7 @@ _STYLES = {
     "down": "red",
     "–": "dim",
 }
-"""A cell is styled by its first word; a reason that is not named here is red."""
+"""A cell is styled by its first word, prose is not; a reason that is not named here is red."""
 
 _TROUBLE = "because"
 _LEAST_PROSE = 24
@@ -124,6 +125,8 @@ def _indented(table: Any, by: int) -> Any:
 
 
 def _style(column: str, text: str) -> str:
+    if not column:
+        return ""
     word = text.split(" ", 1)[0]
     return _STYLES.get(word, "red" if column == _TROUBLE else "")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bgctl import output
+from bgctl import output, times
 from bgctl.standing import App
 from bgctl.told import Member
 from bgd.core.model import Colour, Desired
@@ -23,6 +23,12 @@ class Progress:
         """What every member says of the colour as a target."""
         for member in app.members:
             self._tell(member.node, _readiness(member, colour))
+
+    def probation(self, app: App) -> None:
+        """How far every member is with the probation, or what stops it."""
+        for member in app.members:
+            until = times.clock(member.until)
+            self._tell(member.node, f"{member.reason}{f', until {until}' if until else ''}")
 
     def _tell(self, node: str, line: str) -> None:
         if self.said.get(node) != line:

@@ -1,23 +1,25 @@
 """`bgctl set-live`: the fleet is to serve a colour.
 
 Rules that live here: every member is asked before the key is touched, and a colour that is not ready
-there leaves it untouched; then one transaction; then every member's proof is waited for. However it
-ends, the user is told what has been done and what has not.
+there, or whose release was reverted, leaves it untouched; then one transaction; then every member's
+proof is waited for, and with --bake that the release has become known good.
 """
 
+import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 
 import click
 
-from bgctl import options, output, standing
+from bgctl import options, output, standing, writes
 from bgctl.call import Call
-from bgctl.ending import Ended, Exit, late, refused
+from bgctl.ending import Ended, late, misused, refused
+from bgctl.errand import Errand
 from bgctl.progress import Progress
 from bgctl.standing import App
-from bgd.core.model import Colour, Desired
+from bgd.core.model import Colour
 from bgd.core.reasons import Because
+
+_BAKE = "Wait until the release has served through its probation (without --timeout: however long)."
 
 
 @options.command("set-live")
@@ -25,24 +27,36 @@ from bgd.core.reasons import Because
 @options.app_option
 @options.timeout_option
 @click.option("--no-wait", is_flag=True, help="Return when the wish is written.")
+@click.option("--bake", is_flag=True, help=_BAKE)
 @click.option("--force", is_flag=True, help="Skip the gates (the proxies still check their configuration).")
 @click.option("--reason", default="", help="Why; kept in the order and the history.")
 def set_live(
-    call: Call, *, colour: Colour, app: str | None, timeout: float, no_wait: bool, force: bool, reason: str
+    call: Call,
+    *,
+    colour: Colour,
+    app: str | None,
+    timeout: float,
+    no_wait: bool,
+    bake: bool,
+    force: bool,
+    reason: str,
 ) -> None:
     """Make COLOUR live, and wait until every member has proved it.
 
     Before the key is written, every member's report is read: where COLOUR is not ready, nothing is
-    written (exit 4); a silent member likewise (exit 3). --force skips both.
+    written (exit 4); a silent member likewise (exit 3); a release that was reverted before likewise
+    (exit 4). --force skips all of them. Reverted while waiting is exit 5.
     """
+    if bake and no_wait:
+        raise misused("--bake waits, and --no-wait does not: one of them")
     name = call.app_name(app)
-    errand = Errand(call, name, colour, time.monotonic() + timeout, force=force)
+    errand = Errand(call, name, colour, time.monotonic() + timeout, force=force, waited=not no_wait)
+    errand.back = f"back: bgctl set-live {colour.other} --app {name}"
     try:
-        if not errand.already_done():
-            errand.write(errand.admit(), reason)
-            errand.waited = not no_wait
-            if errand.waited:
-                errand.see_through()
+        if not _already_done(errand):
+            _carry_out(errand, reason)
+        if bake:
+            _bake(errand, errand.deadline_s if options.named_on_the_line("timeout") else math.inf)
     except KeyboardInterrupt:
         raise errand.interrupted() from None
     except Ended as ended:
@@ -50,147 +64,115 @@ def set_live(
     errand.tell()
 
 
-@dataclass(slots=True)
-class Errand:
-    """One order on its way from the gate to the last member's proof."""
+def _already_done(errand: Errand) -> bool:
+    """Named by the key and proved by every member: nothing to do."""
+    app = errand.last = errand.call.existing_app(errand.app)
+    if not app.serves_everywhere(errand.colour):
+        return False
+    errand.wish, errand.release, errand.waited = app.desired, app.release(errand.colour), True
+    return True
 
-    call: Call
-    app: str
-    colour: Colour
-    deadline_s: float
-    force: bool = False
-    wish: Desired | None = None
-    last: App | None = None
-    writing: bool = False
-    changed: bool = False
-    waited: bool = True
-    begun_s: float = field(default_factory=time.monotonic)
 
-    def already_done(self) -> bool:
-        """Named by the key and proved by every member: nothing to do."""
-        self.last = self.call.existing_app(self.app)
-        if not self.last.serves_everywhere(self.colour):
-            return False
-        self.wish = self.last.desired
-        return True
+def _carry_out(errand: Errand, reason: str) -> None:
+    _write(errand, reason)
+    if not errand.waited:
+        return
+    try:
+        errand.see_through()
+    except Ended as ended:
+        if ended.because != Because.WISH_EXPIRED or not _redeployed_in_place(errand):
+            raise
+        output.say(f"{errand.app}: {errand.colour} runs another release since it was asked for; once more")
+        _write(errand, reason)
+        errand.see_through()
 
-    def admit(self) -> App:
-        """The app at the moment when every member would take the flip (or, forced, as it is)."""
-        progress = Progress()
-        for app in self._follow():
-            if self.force:
-                return app
-            if obstacle := standing.obstacle(app, self.colour):
-                raise obstacle
-            progress.gate(app, self.colour)
-            if not standing.undecided(app, self.colour):
-                return app
-        raise self._undecided()
 
-    def write(self, app: App, reason: str) -> None:
-        """The one transaction."""
-        self.writing = True
-        self.wish = self.call.write_live(app, self.colour, reason=reason, force=self.force)
-        self.writing, self.changed = False, True
+def _write(errand: Errand, reason: str) -> None:
+    app = _admit(errand)
+    errand.write(app, lambda: writes.live(errand.call, app, errand.colour, reason=reason, force=errand.force))
+    if app.ledger.pause is not None:
+        output.say(f"{app.name} is paused ({app.ledger.pause}): should it fail, nothing reverts it by itself")
 
-    def see_through(self) -> None:
-        """Wait for every member's proof."""
-        wish, progress = self.wish, Progress()
-        assert wish is not None, "waited for before it was written"
-        output.say(f"{self.app}: {self.colour} is wished, generation {wish.generation}")
-        silent = {member.node for member in self.last.silent} if self.last and self.force else set()
-        for app in self._follow():
-            self._stop_if_overtaken(app, wish)
-            progress.proof(app, wish)
-            waiting = app.unproved(wish)
-            if not waiting and (app.members or self.force):
-                return
-            if waiting and all(not m.alive and m.node in silent for m in waiting):
-                break  # known to be silent when it was forced: nobody is coming
-        raise self._not_proved(wish)
 
-    def _follow(self) -> Iterator[App]:
-        for app in self.call.follow(self.app, self.deadline_s):
-            self.last = app
-            yield app
+def _redeployed_in_place(errand: Errand) -> bool:
+    """All serve the colour already, so that asking for its new release moves no request."""
+    app = errand.last
+    return (
+        app is not None
+        and not standing.to_be_moved(app, errand.colour)
+        and app.release(errand.colour) not in (None, errand.release)
+    )
 
-    def _stop_if_overtaken(self, app: App, wish: Desired) -> None:
-        if app.generation == wish.generation:
+
+def _admit(errand: Errand) -> App:
+    """The app at the moment when every member would take the flip (or, forced, as it is)."""
+    progress = Progress()
+    for app in errand.follow():
+        if errand.force:
+            return app
+        if obstacle := _rejected(errand.call, app, errand.colour) or standing.obstacle(app, errand.colour):
+            raise obstacle
+        progress.gate(app, errand.colour)
+        if not standing.undecided(app, errand.colour):
+            return app
+    raise _undecided(errand)
+
+
+def _rejected(call: Call, app: App, colour: Colour) -> Ended | None:
+    release = app.release(colour)
+    if release is None or release not in app.ledger.rejected:
+        return None
+    why = call.rejection(app.name, release).get("detail")
+    return refused(
+        Because.RELEASE_REJECTED,
+        f"{colour} runs {release}, which was reverted{f': {why}' if why else ''}; nothing was written",
+        f"deploy a release that is repaired; bgctl unreject {release} --app {app.name}; or --force",
+    )
+
+
+def _undecided(errand: Errand) -> Ended:
+    assert errand.last is not None, "what is followed is shown once at least"
+    waiting = standing.undecided(errand.last, errand.colour)
+    return late(
+        Because.STARTING,
+        f"{standing.names(waiting)} could not say in time whether {errand.colour} is ready; "
+        "nothing was written",
+        f"bgctl why {errand.app}; a longer --timeout, or --force",
+    )
+
+
+# -- probation ------------------------------------------------------------------------------------
+
+
+def _bake(errand: Errand, deadline_s: float) -> None:
+    """Wait until the release that was ordered is known good, and has served for its probation this time."""
+    progress = Progress()
+    for app in errand.follow(deadline_s):
+        errand.stop_if_ended(app)
+        runs = app.release(errand.colour)
+        errand.release = errand.release or runs
+        release = errand.release
+        if release and app.ledger.confirmed(errand.colour, release) and standing.steady_over(app, release):
+            errand.confirmed = True
             return
-        raise refused(
-            Because.SUPERSEDED,
-            f"generation {wish.generation} ({wish.colour}) was overtaken: {self.app}'s key now names "
-            f"{standing.named(app.live)}, by {standing.author(app.live)}; "
-            f"proved before that by: {standing.names(app.proved(wish))}",
-            f"bgctl status {self.app}; the later word wins",
-        )
+        if runs not in (None, errand.release):
+            raise _replaced(errand, runs)
+        progress.probation(app)
+    raise _half_baked(errand)
 
-    def _undecided(self) -> Ended:
-        assert self.last is not None
-        waiting = standing.undecided(self.last, self.colour)
-        return late(
-            Because.STARTING,
-            f"{standing.names(waiting)} could not say in time whether {self.colour} is ready; "
-            "nothing was written",
-            f"bgctl why {self.app}; a longer --timeout, or --force",
-        )
 
-    def _not_proved(self, wish: Desired) -> Ended:
-        assert self.last is not None
-        waiting = self.last.unproved(wish)
-        because = waiting[0].because if waiting else Because.NODE_SILENT
-        missing = "; ".join(f"{member.node} ({member.reason})" for member in waiting) or "any node at all"
-        return late(
-            because or Because.STARTING,
-            f"generation {wish.generation} ({wish.colour}) is written and stands; proved by "
-            f"{standing.names(self.last.proved(wish))}; not proved by {missing}",
-            f"bgctl why {self.app}; wait on: bgctl wait --converged --app {self.app}; "
-            f"back: bgctl set-live {wish.colour.other} --app {self.app}",
-        )
+def _replaced(errand: Errand, runs: str | None) -> Ended:
+    return refused(
+        Because.SUPERSEDED,
+        f"{errand.colour} no longer runs {errand.release} but {runs}: its probation has begun anew",
+        f"bgctl set-live {errand.colour} --bake --app {errand.app} waits for {runs}",
+    )
 
-    def with_what_is_done(self, ended: Ended) -> Ended:
-        """Consul lost on the way: whether the wish stands all the same."""
-        if ended.exit is not Exit.STORE or self.writing:
-            return ended
-        if not (self.wish and self.changed):
-            return replace(ended, detail=f"{ended.detail}; nothing was written")
-        written = f"generation {self.wish.generation} ({self.colour}) is written and stands"
-        return replace(ended, detail=f"{written}; then: {ended.detail}")
 
-    def interrupted(self) -> Ended:
-        """What has been done so far, and what has not."""
-        return Ended(Exit.INTERRUPTED, "interrupted", self._so_far(), f"bgctl status {self.app}")
-
-    def _so_far(self) -> str:
-        if self.wish and self.changed and self.last:
-            return (
-                f"interrupted: generation {self.wish.generation} ({self.colour}) is written and the nodes "
-                f"go on with it; proved by {standing.names(self.last.proved(self.wish))}; "
-                f"not yet by {standing.names(self.last.unproved(self.wish))}"
-            )
-        if self.writing:
-            return f"interrupted while {self.colour} was being written: it may be written or not"
-        return f"interrupted before anything was written: {self.app}'s key is untouched"
-
-    def tell(self) -> None:
-        """The one fact that was asked for."""
-        assert self.wish is not None, "told before it was written"
-        assert self.last is not None, "told before anything was read"
-        proved = self.last.proved(self.wish)
-        if self.call.json:
-            return output.put_json(self._as_json([member.node for member in proved]))
-        count = f"proved by {len(proved)} of {len(self.last.members)} members"
-        what = f"{'' if self.changed else 'already '}live, {count}" if self.waited else "wished"
-        output.put(f"{self.app}: {self.colour} is {what}, generation {self.wish.generation}")
-
-    def _as_json(self, proved: list[str]) -> dict[str, object]:
-        assert self.wish is not None
-        return {
-            "schema": 1,
-            "app": self.app,
-            "colour": self.colour.value,
-            "generation": self.wish.generation,
-            "changed": self.changed,
-            "proved": proved,
-            "took_s": round(time.monotonic() - self.begun_s, 3),
-        }
+def _half_baked(errand: Errand) -> Ended:
+    release = errand.release or errand.colour
+    return late(
+        Because.PROBATION,
+        f"{errand.colour} is live, and {release} is not known good yet",
+        f"bgctl why {errand.app}; wait on: bgctl set-live {errand.colour} --bake --app {errand.app}",
+    )

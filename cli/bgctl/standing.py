@@ -6,16 +6,29 @@ first.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bgctl.ending import Ended, late, refused
 from bgctl.told import ColourTold, Member
-from bgd.core.model import Colour, Desired, KeyBad, KeyGone, LiveKey, Verdict
+from bgd.core.model import Colour, Desired, KeyBad, KeyGone, Ledger, LiveKey, Verdict
 from bgd.core.reasons import Because
 
 _WORST_VERDICT = (Verdict.DOWN, Verdict.UNKNOWN, Verdict.WEAK, Verdict.UP)
-_CALM = ("", Because.CONVERGED)
+_SUFFERS = 3
+_NO_WISH = (Because.NO_LIVE_KEY, Because.BAD_LIVE_VALUE)
+_CALM = ("", Because.CONVERGED, Because.PROBATION)
 _EARLY = (Because.FLIPPING, Because.STARTING)
+_LOUD = (
+    Because.REVERTING,
+    Because.REVERT_NO_GOOD,
+    Because.REVERT_RELEASE_CHANGED,
+    Because.REVERT_TARGET_DOWN,
+    Because.REVERT_WAITING_QUORUM,
+    # These three are said by a member only while live is down:
+    Because.PAUSED,
+    Because.AUTO_OFF,
+    Because.AFTER_REVERT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,7 @@ class App:
     name: str
     live: LiveKey
     members: tuple[Member, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
 
     @property
     def desired(self) -> Desired | None:
@@ -67,10 +81,20 @@ class App:
     def highest_generation(self) -> int:
         return max((member.highest_generation for member in self.members), default=0)
 
+    def releases(self, colour: Colour) -> frozenset[str]:
+        """What its living members say that a colour runs; one that sees several says nothing."""
+        return frozenset(member.colour(colour).release for member in self.alive) - {""}
+
     def release(self, colour: Colour) -> str | None:
         """The colour's release, when all who know one agree."""
-        known = {member.colour(colour).release for member in self.alive} - {""}
-        return known.pop() if len(known) == 1 else None
+        known = self.releases(colour)
+        return next(iter(known)) if len(known) == 1 else None
+
+
+def steady_over(app: App, release: str) -> bool:
+    """Whether a majority of members has served this release for its probation without a break."""
+    over = [m for m in app.alive if m.steady.get("release") == release and m.steady.get("over") is True]
+    return 2 * len(over) > len(app.members)
 
 
 def names(members: Iterable[Member]) -> str:
@@ -114,7 +138,7 @@ def obstacle(app: App, colour: Colour) -> Ended | None:
 
 
 def _refusal(app: App, colour: Colour) -> Ended | None:
-    asked = {member.node: member.colour(colour).refusal for member in _to_be_moved(app, colour)}
+    asked = {member.node: member.colour(colour).refusal for member in to_be_moved(app, colour)}
     against = {node: refusal for node, refusal in asked.items() if refusal}
     if not against:
         return None
@@ -127,11 +151,11 @@ def _refusal(app: App, colour: Colour) -> Ended | None:
 
 def undecided(app: App, colour: Colour) -> tuple[Member, ...]:
     """The members that cannot say yet whether this colour is ready."""
-    asked = _to_be_moved(app, colour)
+    asked = to_be_moved(app, colour)
     return tuple(m for m in asked if not m.colour(colour).ready and not m.colour(colour).refusal)
 
 
-def _to_be_moved(app: App, colour: Colour) -> tuple[Member, ...]:
+def to_be_moved(app: App, colour: Colour) -> tuple[Member, ...]:
     """Who serves the colour already moves no request by the wish, and so is not asked."""
     return tuple(member for member in app.members if member.serves != colour)
 
@@ -150,33 +174,54 @@ def worst(app: App) -> tuple[str, str]:
             return Because.BAD_LIVE_VALUE, f"the live key holds {text!r}"
     if not app.members:
         return Because.NODE_SILENT, "no node has ever reported: is bgd running?"
-    if app.silent:
-        return Because.NODE_SILENT, names(app.silent)
-    return _worst_told(app)
+    loudest = max(app.members, key=lambda member: _severity(member.because))
+    if app.silent and _severity(loudest.because) < _SUFFERS:
+        return Because.NODE_SILENT, " · ".join(filter(None, (names(app.silent), _paused(app))))
+    return _worst_told(app, loudest)
 
 
-def _worst_told(app: App) -> tuple[str, str]:
-    troubled = sorted(app.members, key=lambda member: _severity(member.because), reverse=True)
-    member = troubled[0]
+def _worst_told(app: App, member: Member) -> tuple[str, str]:
     if _severity(member.because):
-        return member.because, f"{member.node}: {member.detail}" if member.detail else member.node
+        paused = "" if member.because == Because.PAUSED else _paused(app)
+        return member.because, " · ".join(filter(None, (_said(member), paused)))
     if not app.converged:
         return Because.FLIPPING, f"not proved by {names(app.unproved(app.desired))}" if app.desired else ""
-    return Because.CONVERGED, ""
+    return _calmest(app), _paused(app)
+
+
+def _paused(app: App) -> str:
+    return f"paused: {app.ledger.pause}" if app.ledger.pause is not None else ""
+
+
+def _said(member: Member) -> str:
+    return f"{member.node}: {member.detail}" if member.detail else member.node
+
+
+def _calmest(app: App) -> Because:
+    proving = any(member.because == Because.PROBATION for member in app.members)
+    return Because.PROBATION if proving else Because.CONVERGED
 
 
 def _severity(because: str) -> int:
+    """How loud a word is: live is down (4), and replaced (3), something waits (2), works (1), is well (0)."""
     if because in _CALM:
         return 0
+    if because in _LOUD:
+        return _SUFFERS + 1
+    if because == Because.FALLBACK_SERVING:
+        return _SUFFERS
     return 1 if because in _EARLY else 2
 
 
 def rank(app: App) -> tuple[int, str]:
-    """For sorting: the worst app first, equals by name."""
+    """For sorting: the worst app first, of those that are well the paused ones, equals by name."""
     because, _ = worst(app)
-    order = (Because.NO_LIVE_KEY, Because.BAD_LIVE_VALUE, Because.NODE_SILENT)
-    place = order.index(Because(because)) if because in order else 5 - _severity(because)
-    return place, app.name
+    if because in _NO_WISH:
+        return _NO_WISH.index(Because(because)), app.name
+    if because == Because.NODE_SILENT:
+        return 3, app.name
+    calm = 6 if app.ledger.pause is not None else 7
+    return {0: calm, 1: 5, 2: 4}.get(_severity(because), 2), app.name
 
 
 def colour_views(app: App, colour: Colour) -> list[tuple[Member, ColourTold]]:

@@ -7,14 +7,15 @@ about are shown by the worst of them; a silent member is shown with what it said
 from datetime import datetime
 from typing import Any
 
-from bgctl import options, output, standing, times
+from bgctl import going_back, options, output, standing, times
 from bgctl.call import Call
 from bgctl.standing import App
 from bgctl.told import Member
 from bgd.core.model import Colour, Desired, Order
+from bgd.core.reasons import Because
 
 _APPS = ("app", "live", "release", "healthy", "members", "because", "")
-_COLOURS = ("colour", "release", "healthy", "sessions", "verdict")
+_COLOURS = ("colour", "release", "healthy", "sessions", "verdict", "")
 _MEMBERS = ("node", "serves", "via", "took", "because", "")
 
 
@@ -50,6 +51,8 @@ def _line(app: App) -> list[Any]:
 
 def _show(app: App) -> None:
     output.put(_headline(app))
+    for line in _beneath(app):
+        output.put(f"{' ' * len(app.name)}   {line}")
     output.put()
     output.put_table(_COLOURS, [_colour_row(app, colour) for colour in _live_first(app)])
     output.put()
@@ -67,6 +70,14 @@ def _headline(app: App) -> str:
     live = f"{wish.colour} {release}" if release else wish.colour.value
     parts = [f"{live} live{_since(app, wish)}", f"generation {wish.generation}", _by(wish.order)]
     return f"{app.name}   ● {' · '.join(parts)}"
+
+
+def _beneath(app: App) -> list[str]:
+    way_back, pause = going_back.line(app), app.ledger.pause
+    return [
+        *([f"way back: {way_back}"] if way_back else []),
+        *([f"paused: {pause} (bgctl resume --app {app.name})"] if pause is not None else []),
+    ]
 
 
 def _by(order: Order | None) -> str:
@@ -96,7 +107,7 @@ def _colour_row(app: App, colour: Colour) -> list[Any]:
         ", ".join(releases),
         _healthy(app, colour),
         sum(sessions) if sessions else None,
-        _verdict(app, colour),
+        *_verdict(app, colour),
     ]
 
 
@@ -105,14 +116,15 @@ def _healthy(app: App, colour: Colour) -> str | None:
     return f"{views[0][1].healthy}/{views[0][1].registered}" if views else None
 
 
-def _verdict(app: App, colour: Colour) -> str | None:
-    views = standing.colour_views(app, colour)
+def _verdict(app: App, colour: Colour) -> tuple[str | None, str]:
+    """The worst verdict with who has it, when others have another; and what else is known of the colour."""
+    views, note = standing.colour_views(app, colour), going_back.note(app, colour)
     if not views:
-        return None
+        return None, note
     member, told = views[0]
     differ = len({view.verdict for _, view in views}) > 1
     where = f" on {member.node}" if differ else ""
-    return f"{told.verdict}{where}" + (f"   {told.why}" if told.why else "")
+    return f"{told.verdict}{where}", " · ".join(filter(None, (note, told.why)))
 
 
 def _member_row(member: Member, wish: Desired | None) -> list[Any]:
@@ -130,7 +142,10 @@ def _member_row(member: Member, wish: Desired | None) -> list[Any]:
 
 
 def _detail(member: Member) -> str:
-    return member.detail if member.report else "its report cannot be read"
+    if not member.report:
+        return "its report cannot be read"
+    until = times.clock(member.until)
+    return ", ".join(filter(None, (member.detail, f"until {until}" if until else "")))
 
 
 def _silence(member: Member) -> str:
@@ -143,7 +158,8 @@ def _lag(member: Member, wish: Desired | None, now: datetime | None = None) -> s
     if wish is None or member.proved(wish.colour, wish.generation):
         return ""
     if member.serves_generation == wish.generation:
-        return "not proved"
+        fallen = "" if member.because == Because.FALLBACK_SERVING else "in fallback"
+        return fallen if member.in_fallback else "not proved"
     asked = times.ago(wish.order.at, now) if wish.order else ""
     behind = f"at generation {member.serves_generation or '–'}, not {wish.generation}"
     return f"{behind} (asked {asked} ago)" if asked else behind
@@ -156,7 +172,8 @@ def _as_json(app: App) -> dict[str, Any]:
         "live": app.desired.colour.value if app.desired else None,
         "generation": app.generation,
         "order": _order_json(app.desired.order if app.desired else None),
-        "way_back": None,
+        "way_back": going_back.way_back(app),
+        "paused": app.ledger.pause,
         "because": str(because),
         "detail": detail or None,
         "members": [{**member.report, "node": member.node, "alive": member.alive} for member in app.members],

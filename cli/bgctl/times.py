@@ -25,6 +25,16 @@ def moment(text: object) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+def clock(text: object, now: datetime | None = None) -> str:
+    """A moment by the clock of whoever reads it: `12:05`, with its date unless that is today."""
+    at = moment(text)
+    if at is None:
+        return ""
+    here = at.astimezone()
+    today = (now or datetime.now(UTC)).astimezone().date()
+    return here.strftime("%H:%M" if here.date() == today else "%Y-%m-%d %H:%M")
+
+
 def ago(text: object, now: datetime | None = None) -> str:
     """How long it is since then, in its two largest units: `3h12m`. Empty when unknown."""
     at = moment(text)
@@ -40,7 +50,8 @@ def lasting(duration_s: float) -> str:
     for unit, size in _STEPS:
         amount, left = divmod(left, size)
         if amount or (unit == "s" and not parts):
-            parts.append(f"{amount}{unit}")
+            padded = parts and unit in ("m", "s")
+            parts.append(f"{amount:02}{unit}" if padded else f"{amount}{unit}")
         elif parts:
             break
     return "".join(parts[:2])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bgd.core.fleet import REFUSALS
 from bgd.core.model import Colour, Verdict
 from bgd.core.reasons import Because
 
@@ -52,6 +53,35 @@ class Member:
         return _number(self.serving, "generation")
 
     @property
+    def serving_release(self) -> str:
+        return _text(self.serving, "release")
+
+    @property
+    def in_fallback(self) -> bool:
+        """Whether it serves a colour by its own choice, instead of the one that is live."""
+        return self.serving.get("fallback") is True
+
+    @property
+    def until(self) -> str:
+        """When what it says ends by itself, in ISO 8601, or empty."""
+        return _text(self.report, "until")
+
+    @property
+    def way_back(self) -> Json:
+        """Where a revert would go, as it sees it; empty when it does not say."""
+        return _part(self.report, "way_back")
+
+    @property
+    def vote(self) -> Json:
+        """Its vote for a revert, while it has one."""
+        return _part(self.report, "vote")
+
+    @property
+    def steady(self) -> Json:
+        """The release that it serves without a break, since when, and whether for long enough."""
+        return _part(self.report, "steady")
+
+    @property
     def left_out(self) -> list[str]:
         """What Consul told that is not fit to be rendered, a sentence each."""
         sentences = self.report.get("left_out")
@@ -61,6 +91,11 @@ class Member:
     def highest_generation(self) -> int:
         """The newest generation that this member has heard of."""
         return max(self.serves_generation, _number(_part(self.report, "desired"), "generation"))
+
+    def refuses(self, generation: int) -> bool:
+        """Whether it will not take this very wish."""
+        heard = _number(_part(self.report, "desired"), "generation")
+        return self.alive and heard == generation and self.because in REFUSALS
 
     def proved(self, colour: Colour, generation: int) -> bool:
         """Whether it lives and has shown that its proxy decides for this very wish."""

@@ -1,7 +1,8 @@
 """`bgctl wait`: block until the fleet is where a pipeline needs it.
 
 Rules that live here: *ready* and *converged* are said only when every member, silent ones included,
-says so; not in time is exit 3, with who was waited for.
+says so; not in time is exit 3, with who was waited for; a wish that the fleet reverts meanwhile is exit 5,
+one that it declines exit 4.
 """
 
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 
 import click
 
-from bgctl import options, output, standing
+from bgctl import fate, options, output, standing
 from bgctl.call import Call
 from bgctl.ending import Ended, late, misused
 from bgctl.progress import Progress
@@ -59,10 +60,13 @@ def _not_ready(app: App, colour: Colour) -> Ended:
 
 
 def _until_converged(seen: Iterator[App]) -> App:
-    progress, app = Progress(), None
+    progress, app, wish = Progress(), None, None
     for app in seen:
+        if wish is not None and (ended := fate.ended_by_fleet(app, wish)):
+            raise ended
         if app.converged:
             return app
+        wish = app.desired or wish
         if app.desired:
             progress.proof(app, app.desired)
     assert app is not None, "what is followed is shown once at least"

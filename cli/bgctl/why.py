@@ -1,12 +1,18 @@
 """`bgctl why`: what each member is doing or waiting for, and on which evidence."""
 
+from dataclasses import asdict
 from typing import Any
 
-from bgctl import options, output, standing, times
+from bgctl import going_back, options, output, standing, times
 from bgctl.call import Call
 from bgctl.standing import App
 from bgctl.told import Json, Member
-from bgd.core.model import Colour
+from bgd.core.model import Colour, Good
+
+_TOLD = (
+    *("detail", "until", "desired", "serving", "vote", "steady", "way_back"),
+    *("colours", "left_out", "at"),
+)
 
 
 @options.command("why")
@@ -15,23 +21,51 @@ def why(call: Call, *, app: str | None) -> None:
     """Say why each member does what it does, of one app or of all; docs/runbook.md explains the codes."""
     apps = [call.existing_app(app)] if app is not None else sorted(call.apps(), key=standing.rank)
     if call.json:
-        return output.put_json({"schema": 1, "apps": [_as_json(one) for one in apps]})
+        return output.put_json({"schema": 1, "apps": [_as_json(one, _rejections(call, one)) for one in apps]})
     if not apps:
         return output.say(call.no_apps)
     for number, one in enumerate(apps):
         if number:
             output.put()
-        _show(one)
+        _show(one, _rejections(call, one))
 
 
-def _show(app: App) -> None:
+def _rejections(call: Call, app: App) -> dict[str, Json]:
+    """Each rejected release with what is written down about it."""
+    return {release: call.rejection(app.name, release) for release in sorted(app.ledger.rejected)}
+
+
+def _show(app: App, rejections: dict[str, Json]) -> None:
     because, detail = standing.worst(app)
     output.put(f"{app.name}: {because}{f': {detail}' if detail else ''}")
     output.put(f"  the key names {standing.named(app.live)}{_wisher(app)}")
+    for line in _written_down(app, rejections):
+        output.put(f"  {line}")
     for member in app.members:
-        output.put(f"  {member.node}: {member.reason}{_until(member.report)}")
+        output.put(f"  {member.node}: {member.reason}{_until(member.until)}")
         for line in _evidence(member):
             output.put(f"    {line}")
+
+
+def _written_down(app: App, rejections: dict[str, Json]) -> list[str]:
+    """What the fleet has written down beside the wish."""
+    way_back, pause = going_back.line(app), app.ledger.pause
+    return [
+        *([f"way back: {way_back}"] if way_back else []),
+        *([f"paused: {pause} (until bgctl resume --app {app.name})"] if pause is not None else []),
+        *(f"known good: {_good(colour, good)}" for colour, good in sorted(app.ledger.good.items())),
+        *(f"rejected: {release}{_rejected(record)}" for release, record in rejections.items()),
+    ]
+
+
+def _good(colour: Colour, good: Good) -> str:
+    age = times.ago(good.confirmed_at)
+    return f"{colour} with {good.release}" + (f", confirmed {age} ago" if age else "")
+
+
+def _rejected(record: Json) -> str:
+    age, detail = times.ago(record.get("at")), record.get("detail")
+    return (f", {age} ago" if age else "") + (f": {detail}" if detail else "")
 
 
 def _wisher(app: App) -> str:
@@ -42,9 +76,9 @@ def _wisher(app: App) -> str:
     return f", by {order.by}{because}{', forced' if order.force else ''}"
 
 
-def _until(report: Json) -> str:
-    until = report.get("until")
-    return f" (until {until})" if until else ""
+def _until(until: str) -> str:
+    at = times.clock(until)
+    return f" (until {at})" if at else ""
 
 
 def _evidence(member: Member) -> list[str]:
@@ -56,9 +90,32 @@ def _evidence(member: Member) -> list[str]:
         f"wish: {_wish(report.get('desired'))}",
         f"serves: {_serving(member)}",
         *(f"{colour}: {_seen(member, colour)}" for colour in Colour),
+        *_opinions(member),
         *(f"left out: {sentence}" for sentence in member.left_out),
         *([f"told {age} ago"] if age else []),
     ]
+
+
+def _opinions(member: Member) -> list[str]:
+    """What it contributes to what the fleet decides."""
+    vote, steady, way = member.vote, member.steady, member.way_back
+    closed = way.get("open") is False
+    return [
+        *([f"votes for a revert: {vote.get('evidence') or 'live is down'}"] if vote else []),
+        *([f"steady: {_steady(steady)}"] if steady else []),
+        *([f"no way back: {_way_back(way)}"] if closed else []),
+    ]
+
+
+def _steady(steady: Json) -> str:
+    over = "for its whole probation" if steady.get("over") is True else "not for its whole probation yet"
+    age = times.ago(steady.get("since"))
+    return f"release {steady.get('release')}{f' since {age}' if age else ''}, {over}"
+
+
+def _way_back(way: Json) -> str:
+    text = ": ".join(str(way[name]) for name in ("because", "detail") if way.get(name))
+    return f"{text}{_until(str(way.get('until') or ''))}"
 
 
 def _wish(desired: Any) -> str:
@@ -71,7 +128,8 @@ def _serving(member: Member) -> str:
     if not member.serves:
         return "nothing"
     proved = "proved" if member.serving.get("proved") is True else "not proved"
-    return f"{member.serves}, generation {member.serves_generation}, {proved}"
+    fallen = ", in fallback" if member.in_fallback else ""
+    return f"{member.serves}, generation {member.serves_generation}, {proved}{fallen}"
 
 
 def _seen(member: Member, colour: Colour) -> str:
@@ -81,7 +139,7 @@ def _seen(member: Member, colour: Colour) -> str:
     return f"{told.verdict}, {told.healthy}/{told.registered} healthy{release}{why}"
 
 
-def _as_json(app: App) -> dict[str, Any]:
+def _as_json(app: App, rejections: dict[str, Json]) -> dict[str, Any]:
     because, detail = standing.worst(app)
     return {
         "app": app.name,
@@ -89,11 +147,18 @@ def _as_json(app: App) -> dict[str, Any]:
         "generation": app.generation,
         "because": str(because),
         "detail": detail or None,
+        "way_back": going_back.way_back(app),
+        "paused": app.ledger.pause,
+        "good": {colour.value: asdict(good) for colour, good in sorted(app.ledger.good.items())},
+        "rejected": [{"release": release, **_told(record)} for release, record in rejections.items()],
         "members": [_member_json(member) for member in app.members],
     }
 
 
+def _told(record: Json) -> Json:
+    return {name: record.get(name) for name in ("colour", "generation", "because", "detail", "at")}
+
+
 def _member_json(member: Member) -> dict[str, Any]:
-    told = ("detail", "until", "desired", "serving", "colours", "left_out", "at")
     because = {"node": member.node, "alive": member.alive, "because": str(member.because) or None}
-    return because | {name: member.report.get(name) for name in told}
+    return because | {name: member.report.get(name) for name in _TOLD}

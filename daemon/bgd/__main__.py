@@ -56,8 +56,14 @@ def run(path: Path, log_level: str) -> None:
 @config_option
 def check(path: Path) -> None:
     """Say whether the configuration is right, and have the proxy judge what bgd would write."""
+    from bgd.host.notify import unusable
+
     settings = _load(path)
-    problems = _change(settings).check()
+    change = _change(settings)
+    problems = change.check()
+    unready = [f"notify.command: {why}" for why in [unusable(settings.notify)] if why]
+    for note in change.notes() + unready:
+        click.echo(f"bgd: note: {note}", err=True)
     if problems:
         _end(FAILED, problems)
     click.echo(f"{path} is right, and the proxy accepts what bgd would write for {_names(settings)}")
@@ -90,9 +96,12 @@ def _change(settings: Settings) -> "Change":
     import structlog
 
     from bgd.proxy.change import Change
+    from bgd.proxy.kinds import adapter
     from bgd.status.board import Board
 
-    return Change(settings.proxy, settings.apps, settings.node or "node", Board(""), structlog.get_logger())
+    node = settings.node or "node"
+    proxy = adapter(settings.proxy, node)
+    return Change(settings.proxy, proxy, settings.apps, node, Board(""), structlog.get_logger())
 
 
 def _names(settings: Settings) -> str:

@@ -18,11 +18,13 @@ from bgd.core.events import Event
 from bgd.core.model import Policy
 from bgd.hands import Fault
 from bgd.host.clock import SystemClock
+from bgd.host.notify import Notifier
 from bgd.host.probe import AsyncProber
 from bgd.host.state import StateDirectory, StateLocked, Unreadable
 from bgd.host.systemd import ServiceManager
 from bgd.loop import Loop, Reconfigured, Stop, World
 from bgd.proxy.change import Change
+from bgd.proxy.kinds import adapter
 from bgd.status.board import Board
 from bgd.status.listener import CannotListen
 from bgd.status.server import StatusServer
@@ -60,6 +62,12 @@ def policy(app: AppSettings) -> Policy:
         timeout_s=app.probe.timeout_s,
         rise=app.probe.rise,
         fall=app.probe.fall,
+        probation_s=app.flip.probation_s,
+        auto=app.revert.auto,
+        error_rate=app.revert.error_rate,
+        latency_s=app.revert.latency_s,
+        window_s=app.revert.window_s,
+        min_requests=app.revert.min_requests,
     )
 
 
@@ -77,8 +85,16 @@ class Daemon:
         self._client = _client(settings, environ)
         node = settings.node or _node(self._client, self._state, self._log, self._stop)
         self._board = Board(node)
-        self._proxy = Change(settings.proxy, settings.apps, node, self._board, structlog.get_logger("proxy"))
+        self._proxy = Change(
+            settings.proxy,
+            adapter(settings.proxy, node),
+            settings.apps,
+            node,
+            self._board,
+            structlog.get_logger("proxy"),
+        )
         self._prober = AsyncProber(self._post)
+        self._notifier = Notifier(settings.notify)
         self._store = Fleet(
             self._client,
             settings.apps,
@@ -86,6 +102,7 @@ class Daemon:
             instance=self._state.instance,
             post=self._post,
             second=self._give_way,
+            told=self._notifier.tell,
         )
         self._loop = Loop(
             node=node,
@@ -170,6 +187,7 @@ class Daemon:
         self._stop.set()
         self._reread.set()
         self._store.close()
+        self._notifier.close()
         self._prober.close()
         self._status.close()
         for thread in threads:
@@ -213,6 +231,7 @@ class Daemon:
         gone = {app.name for app in self._settings.apps} - {app.name for app in new.apps}
         self._settings = new
         self._proxy.reconfigure(new.apps)
+        self._notifier.configure(new.notify)
         for app in new.apps:
             self._prober.configure(app.name, app.probe)
         self._loop.post(Reconfigured({app.name: policy(app) for app in new.apps}))

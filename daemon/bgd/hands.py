@@ -14,16 +14,17 @@ from typing import Any
 import structlog
 
 from bgd.core import advance, memory
-from bgd.core.actions import Flip, Repair, Take
-from bgd.core.advance import Failed
+from bgd.core.actions import FallBack, Flip, Repair, Take, Touch, Write
+from bgd.core.advance import Failed, Overtaken, Written
 from bgd.core.knowledge import Knowledge
-from bgd.core.model import Serving, Wanted
-from bgd.ports import Clock, Proxy, State
+from bgd.core.model import Colour, Serving, Wanted
+from bgd.core.permission import Permission
+from bgd.ports import Clock, Proxy, State, Store
 
-WORKERS = 8
+WORKERS = 64
+"""So many apps at once may wait for the reload that brings them in: they share it."""
 YIELD_S = 0.0002
 
-Deed = Flip | Take | Repair
 AllWanted = Mapping[str, Wanted | None]
 
 
@@ -32,8 +33,22 @@ class Finished:
     """An action has ended."""
 
     app: str
-    action: Deed
+    action: Touch
     outcome: Serving | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """A write for the fleet has ended."""
+
+    app: str
+    action: Write
+    outcome: Written | Overtaken | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """The proxy has been told what it may do by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +65,24 @@ class Fault:
     error: BaseException
 
 
+Letter = Finished | Wrote | Permitted | Synced | Fault
+"""What a worker posts."""
+
+
 class Hands:
-    """A fixed number of workers over one proxy and one state directory."""
+    """A fixed number of workers over one proxy, one state directory and Consul."""
 
     def __init__(
         self,
         *,
         proxy: Proxy,
+        store: Store,
         state: State,
         clock: Clock,
-        post: Callable[[Finished | Synced | Fault], None],
+        post: Callable[[Letter], None],
     ) -> None:
-        self._proxy, self._state, self._clock, self._post = proxy, state, clock, post
+        self._proxy, self._store, self._state = proxy, store, state
+        self._clock, self._post = clock, post
         self._log = structlog.get_logger("hands")
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="hand")
         self._disk = threading.Lock()
@@ -75,14 +96,27 @@ class Hands:
         """Let what is under way end; start nothing more."""
         self._workers.shutdown(wait=True, cancel_futures=True)
 
-    def carry_out(self, app: str, deed: Deed, knowledge: Knowledge) -> None:
-        """Start an action; `Finished` follows."""
+    def carry_out(self, app: str, touch: Touch, knowledge: Knowledge) -> None:
+        """Start an action on this node; `Finished` follows."""
 
         def work() -> None:
-            outcome = self._outcome(app, deed, knowledge)
+            outcome = self._outcome(app, touch, knowledge)
             if isinstance(outcome, Serving):
                 self._save(replace(knowledge, serving=outcome))
-            self._post(Finished(app, deed, outcome))
+            self._post(Finished(app, touch, outcome))
+
+        self._start(work)
+
+    def write(self, app: str, action: Write) -> None:
+        """Start a write for the fleet; `Wrote` follows."""
+        self._start(lambda: self._post(Wrote(app, action, self._store.write(app, action))))
+
+    def permit(self, permitted: Mapping[str, Permission]) -> None:
+        """Start telling the proxy what it may do by itself; `Permitted` follows."""
+
+        def work() -> None:
+            self._proxy.permit(permitted)
+            self._post(Permitted())
 
         self._start(work)
 
@@ -118,16 +152,19 @@ class Hands:
 
         self._workers.submit(guarded)
 
-    def _outcome(self, app: str, deed: Deed, knowledge: Knowledge) -> Serving | Failed:
-        if isinstance(deed, Take):
-            return advance.taken(knowledge, deed.desired)
-        colour = deed.desired.colour if isinstance(deed, Flip) else deed.serving.colour
-        result = self._proxy.flip(app, colour, knowledge.wanted())
+    def _outcome(self, app: str, touch: Touch, knowledge: Knowledge) -> Serving | Failed:
+        if isinstance(touch, Take):
+            return advance.taken(knowledge, touch.desired)
+        result = self._proxy.flip(app, _colour(touch), knowledge.wanted())
         if isinstance(result, Failed):
             return result
-        if isinstance(deed, Repair):
-            return deed.serving
-        return advance.serving(knowledge, deed.desired, result, at=self._clock.at())
+        match touch:
+            case Repair(serving):
+                return serving
+            case FallBack():
+                return advance.fallen(knowledge, touch, result, at=self._clock.at())
+            case Flip(desired):
+                return advance.serving(knowledge, desired, result, at=self._clock.at())
 
     def _save(self, knowledge: Knowledge) -> None:
         """Write whole. A full disk loses nothing that is served: it is said once, and tried again."""
@@ -148,3 +185,13 @@ class Hands:
 
     def _remembered(self, knowledge: Knowledge) -> dict[str, Any]:
         return memory.remember(knowledge, now_s=self._clock.now_s(), wall_s=self._clock.wall_s())
+
+
+def _colour(touch: Flip | Repair | FallBack) -> Colour:
+    match touch:
+        case Flip(desired):
+            return desired.colour
+        case Repair(serving):
+            return serving.colour
+        case FallBack():
+            return touch.colour

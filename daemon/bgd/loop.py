@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import structlog
-
-from bgd.core import memory
-from bgd.core.actions import Action, Flip, Hold, Take
-from bgd.core.advance import Failed, advance
+from bgd.core import fleet, memory
+from bgd.core.actions import Action, Hold, Touch, Write
+from bgd.core.advance import advance, written
+from bgd.core.clocks import keep_time
 from bgd.core.decide import decide
 from bgd.core.events import (
     CatalogSeen,
@@ -25,16 +24,21 @@ from bgd.core.events import (
     ProxyLost,
     ProxySeen,
     StoreDenied,
+    StoreHeard,
     StoreLost,
+    TrafficSeen,
 )
-from bgd.core.knowledge import Knowledge, Link, Snapshot, freeze
-from bgd.core.learn import form, learn
-from bgd.core.model import Colour, Policy, Serving
+from bgd.core.knowledge import Knowledge, Link
+from bgd.core.learn import form, learn, unheard
+from bgd.core.model import Policy
+from bgd.core.permission import permission
 from bgd.core.reasons import Because
-from bgd.core.report import report
-from bgd.hands import Deed, Fault, Finished, Hands, Synced
+from bgd.core.snapshot import Snapshot, freeze
+from bgd.hands import Fault, Finished, Hands, Permitted, Synced, Wrote
+from bgd.permits import Permits
 from bgd.ports import Clock, Observer, Prober, Proxy, State, Store
 from bgd.second_hand import SecondHand
+from bgd.telling import Teller
 
 TICK_S = 1.0
 SWEEP_TICKS = 10
@@ -58,7 +62,7 @@ class Stop:
     """End the loop with this turn."""
 
 
-Letter = Event | Finished | Synced | Fault | Reconfigured | Stop
+Letter = Event | Finished | Wrote | Permitted | Synced | Fault | Reconfigured | Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,18 +81,24 @@ class Loop:
     """The daemon's one decision-maker. `post` may be called from any thread; the rest is its own."""
 
     def __init__(self, *, node: str, version: str, max_old_workers: int, world: World) -> None:
-        self._node, self._version, self._max_old_workers = node, version, max_old_workers
+        self._node, self._max_old_workers = node, max_old_workers
         self._world, self._clock = world, world.clock
-        self._log = structlog.get_logger("loop")
+        self._teller = Teller(version=version, store=world.store, observer=world.observer, clock=world.clock)
         self._mailbox: queue.SimpleQueue[Letter] = queue.SimpleQueue()
-        self._hands = Hands(proxy=world.proxy, state=world.state, clock=world.clock, post=self.post)
+        self._hands = Hands(
+            proxy=world.proxy, store=world.store, state=world.state, clock=world.clock, post=self.post
+        )
         self._second_hand = SecondHand(self._hands)
+        self._permits = Permits(self._hands)
         self._apps: dict[str, Knowledge] = {}
-        self._busy: dict[str, Deed] = {}
-        self._held: dict[str, Hold] = {}
-        self._published: dict[str, Mapping[str, Any]] = {}
+        self._decided: dict[str, Knowledge] = {}
+        """What each app's last decision was made on; what is the same needs none."""
+        self._busy: dict[str, Touch] = {}
+        self._writing: dict[str, Write] = {}
+        """Consul may take its time: this node goes on with what is its own meanwhile."""
+        self._calm: dict[str, bool] = {}
+        """Whether an app waits for nothing."""
         self._following: set[str] = set()
-        self._proxy_version = ""
         self._untold: dict[str, tuple[Snapshot, Action]] = {}
         self._tell_s = 0.0
         self._next_tick_s = 0.0
@@ -127,10 +137,9 @@ class Loop:
     def turn(self, letters: list[Letter]) -> None:
         """One turn: fold, decide and act, then tell."""
         now_s = self._clock.now_s()
-        before = dict(self._apps)
         for letter in letters:
             self._fold(letter, now_s)
-        due = {app for app, knowledge in self._apps.items() if before.get(app) is not knowledge}
+        due = {app for app, knowledge in self._apps.items() if self._decided.get(app) is not knowledge}
         if now_s >= self._next_tick_s:
             due |= self._tick(now_s)
         began = len(self._busy)
@@ -142,6 +151,7 @@ class Loop:
             self._tell_all()
         if due or now_s >= self._second_hand.wake_s:
             self._second_hand.turn(self._apps, now_s)
+        self._permits.turn(now_s)
         self.turned_s = now_s
         if due:
             self._world.observer.looped(self._clock.now_s() - now_s)
@@ -173,14 +183,12 @@ class Loop:
         """
         self._next_tick_s = now_s + TICK_S
         for app, knowledge in self._apps.items():
-            self._apps[app] = form(knowledge, now_s)
+            self._apps[app] = keep_time(form(knowledge, now_s), now_s)
         self._world.observer.store_up(all(each.link is Link.UP for each in self._apps.values()))
         names = list(self._apps)
         self._swept = (self._swept + 1) % SWEEP_TICKS
         swept = set(names[self._swept :: SWEEP_TICKS])
-        restless = {
-            app for app in names if app not in self._held or self._held[app].because is not Because.CONVERGED
-        }
+        restless = {app for app in names if not self._calm.get(app)}
         return swept | restless | (self._hands.unsaved & self._apps.keys())
 
     # -- fold -----------------------------------------------------------------------------------
@@ -193,15 +201,21 @@ class Loop:
                 raise error
             case Finished():
                 self._finished(letter, now_s)
+            case Wrote():
+                self._wrote(letter, now_s)
+            case Permitted():
+                self._permits.ended()
             case Synced(failed):
                 self._apps = self._second_hand.ended(self._apps, failed, now_s)
             case Reconfigured(policies):
                 self._reconfigured(policies)
-            case CatalogSeen(app) | MembersSeen(app) | Probed(app):
+            case CatalogSeen(app) | MembersSeen(app) | Probed(app) | TrafficSeen(app):
                 self._learn(app, letter, now_s)
-            case LiveSeen(keys):
-                for app in keys:
+            case LiveSeen(keys, ledgers):
+                for app in keys.keys() | ledgers.keys():
                     self._learn(app, letter, now_s)
+            case StoreHeard(app):
+                self._heard(letter, [app] if app else list(self._apps), now_s)
             case _:
                 self._observe(letter)
                 for app in self._apps:
@@ -214,18 +228,26 @@ class Loop:
         at = self._clock.at() if isinstance(event, CatalogSeen) else ""  # only its news are dated
         learnt = learn(knowledge, event, now_s=now_s, at=at)
         self._apps[app] = learnt
+        self._teller.learnt(knowledge, learnt)
         if isinstance(event, Probed):
             self._world.observer.probed(app, event.colour, event.took_s)
         if learnt.backends is not knowledge.backends:
             self._world.prober.watch(app, learnt.backends)
-        if learnt.left_out != knowledge.left_out:
-            self._log.warning("backends left out", app=app, left_out=learnt.left_out)
         if learnt.sight is not knowledge.sight:
             self._second_hand.look_again()
 
+    def _heard(self, event: StoreHeard, apps: list[str], now_s: float) -> None:
+        """That nothing has changed makes no decision due: all apps at once would keep a flip waiting."""
+        for app in apps:
+            knowledge = self._apps.get(app)
+            if knowledge is not None:
+                self._apps[app] = learn(knowledge, event, now_s=now_s, at="")
+                if self._decided.get(app) is knowledge:
+                    self._decided[app] = self._apps[app]
+
     def _observe(self, event: Event) -> None:
         if isinstance(event, ProxySeen):
-            self._proxy_version = event.version
+            self._teller.proxy_version = event.version
             self._world.observer.old_workers(event.old_workers)
         elif isinstance(event, StoreLost | StoreDenied):
             self._world.observer.store_failed()
@@ -236,9 +258,16 @@ class Loop:
         if knowledge is None:
             return
         self._apps[letter.app] = advance(knowledge, letter.action, letter.outcome, now_s=now_s)
-        self._say(letter, knowledge, now_s)
-        if isinstance(letter.outcome, Serving) and isinstance(letter.action, Flip | Take):
-            self._record(knowledge, letter.action, letter.outcome)
+        self._teller.finished(letter, knowledge, now_s)
+
+    def _wrote(self, letter: Wrote, now_s: float) -> None:
+        self._writing.pop(letter.app, None)
+        knowledge = self._apps.get(letter.app)
+        if knowledge is None:
+            return
+        self._apps[letter.app] = written(knowledge, letter.action, letter.outcome, now_s=now_s)
+        self._teller.learnt(knowledge, self._apps[letter.app])
+        self._teller.wrote(letter)
 
     def _reconfigured(self, policies: Mapping[str, Policy]) -> None:
         for app in set(self._apps) - set(policies):
@@ -253,33 +282,33 @@ class Loop:
     def _drop(self, app: str) -> None:
         self._world.prober.watch(app, {})
         self._world.store.follow_members(app, False)
-        self._world.observer.forgotten(app)
+        self._teller.forget(app)
         self._hands.forget(app)
         self._following.discard(app)
-        for memo in (self._apps, self._held, self._published):
+        self._permits.note(app, None)
+        for memo in (self._apps, self._decided, self._calm):
             memo.pop(app, None)
 
     # -- decide and act -------------------------------------------------------------------------
 
     def _decide(self, app: str, now_s: float) -> tuple[Snapshot, Action]:
-        knowledge = self._apps[app]
+        knowledge = self._decided[app] = self._apps[app]
         snapshot = freeze(knowledge, now_s)
         running = self._busy.get(app)
         if running is not None:
             return snapshot, running
         action = decide(snapshot)
-        if isinstance(action, Hold):
-            self._hold(app, action)
-        else:
-            self._held.pop(app, None)
+        self._teller.decided(app, action)
+        self._calm[app] = isinstance(action, Hold) and action.because is Because.CONVERGED
+        if isinstance(action, Touch):
             self._busy[app] = action
             self._hands.carry_out(app, action, knowledge)
+        elif isinstance(action, Write):
+            if app in self._writing:
+                return snapshot, self._writing[app]
+            self._writing[app] = action
+            self._hands.write(app, action)
         return snapshot, action
-
-    def _hold(self, app: str, hold: Hold) -> None:
-        if self._held.get(app) != hold:
-            self._held[app] = hold
-            self._log.info("hold", app=app, because=hold.because.value, detail=hold.detail)
 
     # -- tell -----------------------------------------------------------------------------------
 
@@ -291,62 +320,19 @@ class Loop:
 
     def _tell(self, app: str, snapshot: Snapshot, action: Action) -> None:
         """Report, remember, and ask for what the decision depends on."""
-        told = report(snapshot, action, version=self._version, proxy=self._proxy_version)
-        if told != self._published.get(app):
-            self._published[app] = told
-            dated = {**told, "at": self._clock.at()}
-            self._world.observer.reported(app, dated)
-            self._world.store.publish(app, dated)
-        self._count(app)
-        wanted = isinstance(action, Hold) and (not snapshot.served or snapshot.key_unusable)
-        if wanted != (app in self._following):
-            self._following ^= {app}
-            self._world.store.follow_members(app, wanted)
+        self._teller.report(snapshot, action)
+        self._teller.count(self._apps[app])
+        self._permits.note(app, permission(snapshot))
+        if not isinstance(action, Touch):
+            self._follow_members(app, snapshot)
         if app not in self._busy:
             self._hands.remember(self._apps[app])
 
-    def _count(self, app: str) -> None:
-        knowledge = self._apps[app]
-        for colour in Colour:
-            known = [found.healthy for found in knowledge.healths[colour].values()]
-            states = {
-                "healthy": known.count(True),
-                "unhealthy": known.count(False),
-                "unknown": known.count(None),
-                "objected": sum(bool(each.objection) for each in knowledge.backends[colour]),
-            }
-            self._world.observer.counted(app, colour, states)
-
-    def _say(self, letter: Finished, knowledge: Knowledge, now_s: float) -> None:
-        name = type(letter.action).__name__.lower()
-        took_s = now_s - knowledge.wish.seen_s if knowledge.wish else 0.0
-        match letter.outcome:
-            case Failed(because, detail):
-                self._log.error(f"{name} failed", app=letter.app, because=because.value, detail=detail)
-                result, via = because.value, ""
-            case serving:
-                self._log.info(
-                    f"{name} proved",
-                    app=letter.app,
-                    colour=serving.colour.value,
-                    generation=serving.generation,
-                    via=serving.via,
-                )
-                result, via = "proved", serving.via
-        if isinstance(letter.action, Flip):
-            self._world.observer.flipped(letter.app, result, via, took_s)
-
-    def _record(self, before: Knowledge, action: Flip | Take, serving: Serving) -> None:
-        """Offer the history entry of a proved generation; the first node's counts."""
-        order = action.desired.order
-        event = {
-            "what": order.kind.value if order else "flip",
-            "from": before.serving.colour.value if before.serving else None,
-            "to": serving.colour.value,
-            "release": serving.release,
-            "by": order.by if order else "consul",
-            "reason": order.reason if order else "",
-            "at": self._clock.at(),
-            "took_ms": serving.took_ms if isinstance(action, Flip) else None,
-        }
-        self._world.store.record(before.app, action.desired.generation, event)
+    def _follow_members(self, app: str, snapshot: Snapshot) -> None:
+        wanted = fleet.must_agree(snapshot)
+        if wanted == (app in self._following):
+            return
+        self._following ^= {app}
+        self._world.store.follow_members(app, wanted)
+        if not wanted:
+            self._apps[app] = unheard(self._apps[app])

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from bgd.core.advance import Failed, Proved
+from bgd.core.actions import Write
+from bgd.core.advance import Failed, Overtaken, Proved, Written
 from bgd.core.events import Event
 from bgd.core.model import Backends, Colour, Wanted
+from bgd.core.permission import Permission
 
 __all__ = ["Clock", "Failed", "Observer", "Post", "Prober", "Proved", "Proxy", "State", "Store"]
 
@@ -19,13 +21,15 @@ class Clock(Protocol):
     def now_s(self) -> float: ...
     def wall_s(self) -> float: ...
     def at(self) -> str: ...
+    def shown(self, moment_s: float) -> str:
+        """A monotonic moment as UTC text: the same whenever it is asked about."""
 
 
 class Proxy(Protocol):
     """One proxy on this host. No method raises for the world's faults."""
 
     def look(self, post: Post) -> None:
-        """Ask the running proxy what it decides; post ProxySeen or ProxyLost."""
+        """Ask the proxy what it decides and has answered; post ProxySeen or ProxyLost, and TrafficSeen."""
 
     def flip(self, app: str, colour: Colour, wanted: Wanted | None) -> Proved | Failed:
         """Make the proxy decide `colour` for `app`, prove it, else restore what was.
@@ -41,6 +45,9 @@ class Proxy(Protocol):
         is never changed by it.
         """
 
+    def permit(self, permitted: Mapping[str, Permission]) -> None:
+        """From now on the proxy may leave the live colour of exactly these apps by itself."""
+
 
 class Prober(Protocol):
     """Probes every backend of both colours at its app's interval, posting Probed."""
@@ -50,7 +57,7 @@ class Prober(Protocol):
 
 
 class Store(Protocol):
-    """Consul, as the loop sees it. Calls return at once; outcomes come back as events."""
+    """Consul, as the loop sees it. But for `write`, calls return at once, and answers come as events."""
 
     def publish(self, app: str, report: Mapping[str, Any]) -> None:
         """Write this node's report; only the newest waits."""
@@ -59,7 +66,10 @@ class Store(Protocol):
         """Create the history entry of a generation, unless another node has."""
 
     def follow_members(self, app: str, wanted: bool) -> None:
-        """Read the app's members now and each second while wanted, posting MembersSeen."""
+        """Read the app's members now and as they change while wanted, posting MembersSeen."""
+
+    def write(self, app: str, action: Write) -> Written | Overtaken | Failed:
+        """Write for the whole fleet, in one transaction. Takes as long as Consul does."""
 
 
 class State(Protocol):
@@ -79,6 +89,9 @@ class Observer(Protocol):
 
     def flipped(self, app: str, result: str, via: str, took_s: float) -> None:
         """A flip ended; `result` is "proved" or a reason code, `took_s` from wish seen to proved."""
+
+    def reverted(self, app: str, because: str) -> None:
+        """This node wrote a revert; `because` says whose evidence it was: "probes" or "traffic"."""
 
     def probed(self, app: str, colour: Colour, took_s: float) -> None: ...
     def counted(self, app: str, colour: Colour, states: Mapping[str, int]) -> None:

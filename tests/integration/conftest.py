@@ -28,3 +28,9 @@ def calm_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServ
     """A Consul shared by tests that only write, each below a prefix of its own."""
     with consul.running(tmp_path_factory.mktemp("calm-consul")) as server:
         yield server
+
+
+@pytest.fixture(params=["haproxy", "nginx"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of proxy in its turn."""
+    return str(request.param)

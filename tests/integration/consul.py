@@ -20,6 +20,7 @@ from typing import Any
 
 from bgctl.demo.process import free_ports
 from tests.integration import parts
+from tests.integration.waiting import eventually
 
 START_S = 20.0
 
@@ -141,6 +142,12 @@ class ConsulServer:
     def stop(self) -> None:
         """Freeze the agent: its connections stay open and nothing answers any more."""
         self._signal(signal.SIGSTOP)
+        eventually(self._frozen, "each of its threads stands still")
+
+    def _frozen(self) -> bool:
+        assert self._process is not None
+        tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
+        return all(" T " in (task / "stat").read_text() for task in tasks)
 
     def cont(self) -> None:
         """Let a frozen agent go on."""

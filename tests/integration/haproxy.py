@@ -4,16 +4,13 @@ Also origins that say their name, and clients that count every request that fail
 """
 
 import http.client
-import os
 import signal
 import socket
-import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,9 +19,11 @@ from bgctl.demo.process import free_ports
 from bgd.config import AppSettings, ProxySettings
 from bgd.core.events import Event
 from bgd.core.model import Colour, Server, Wanted
-from bgd.proxy import runtime
 from bgd.proxy.change import Change
+from bgd.proxy.haproxy import runtime
+from bgd.proxy.kinds import adapter
 from tests.integration.parts import haproxy
+from tests.integration.supervised import Supervised, running
 from tests.integration.waiting import eventually
 
 MAIN_FILE = """\
@@ -46,19 +45,21 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-class HaproxyServer:
-    """One HAProxy with bgd's folder on its command line; dies with the test."""
+class HaproxyServer(Supervised):
+    """One HAProxy with bgd's folder on its command line."""
+
+    kind = "haproxy"
+    tells_connections = True
+    bad_line = "http-request nonsense"
+    template = "haproxy.cfg.j2"
+    bad_template = "global\n    nonsense {{ structure }}\n"
 
     def __init__(self, folder: Path, *, sections: str = "", global_lines: str = "") -> None:
-        self.root = folder
-        self.folder = folder / "bgd"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder)
         self.main_file = folder / "haproxy.cfg"
         self.runtime_socket = folder / "admin.sock"
         self.master_socket = folder / "master.sock"
-        self.log_file = folder / "haproxy.log"
         self.loads_folder = True
-        self._process: subprocess.Popen[bytes] | None = None
         self.write_main(sections=sections, global_lines=global_lines)
 
     def write_main(self, *, sections: str = "", global_lines: str = "") -> None:
@@ -78,42 +79,33 @@ class HaproxyServer:
         }
         return ProxySettings(**{**known, **changes})
 
-    def port(self) -> int:
-        return free_port()
-
-    def start(self) -> None:
-        """Start it, and return when it answers on its runtime socket."""
+    def command(self) -> list[str]:
         folder = ["-f", str(self.folder)] if self.loads_folder else []
-        command = [haproxy(), "-W", "-db", "-S", str(self.master_socket), "-f", str(self.main_file), *folder]
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        eventually(self._answers, "HAProxy answers")
-
-    def kill(self) -> None:
-        """kill -9 of the master and all its workers."""
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        eventually(lambda: not self._listens(), "HAProxy is gone")
+        return [haproxy(), "-W", "-db", "-S", str(self.master_socket), "-f", str(self.main_file), *folder]
 
     @property
-    def process_id(self) -> int:
-        """The master."""
-        assert self._process is not None
-        return self._process.pid
+    def part(self) -> Path:
+        """The file of bgd's part."""
+        return self.folder / "bgd.cfg"
+
+    def line(self, header: str, value: object) -> str:
+        """An app's line that gives its answers a header."""
+        return f"http-response set-header {header} {value}"
+
+    def has(self, app: str) -> bool:
+        """Whether the app is left anywhere in what runs or in bgd's part."""
+        return f"{app}_blue" in self.part.read_text() or app in self.map()
 
     def signal(self, number: signal.Signals) -> None:
         """What somebody else sends to the master; while that starts anew a signal would be lost."""
         eventually(lambda: runtime.processes(self.master_socket), "the master is there")
-        os.kill(self.process_id, number)
+        super().signal(number)
 
-    def restart(self) -> None:
-        """What a supervisor does when it has died."""
-        self.kill()
-        self.start()
+    def reload_by_hand(self) -> None:
+        """What somebody else does, as systemctl does it; returns when another worker serves."""
+        before = self.generation()
+        self.signal(signal.SIGUSR2)
+        eventually(lambda: self.generation() not in (0, before), "another worker serves")
 
     def ask(self, command: str) -> str:
         """One command on the runtime socket."""
@@ -130,6 +122,17 @@ class HaproxyServer:
         """The worker that serves."""
         return int(self.info("Pid"))
 
+    def generation(self) -> int:
+        """Another one after each reload; 0 for a moment in which nobody answers."""
+        try:
+            return self.pid()
+        except OSError:
+            return 0
+
+    def holds_down(self, server: str, name: str) -> bool:
+        """Whether its own checks have taken a server out."""
+        return f"{server} 127.0.0.1 0 " in self.ask(f"show servers state {name}")
+
     def info(self, field: str) -> str:
         rows = dict(row.split(": ", 1) for row in self.ask("show info").splitlines() if ": " in row)
         return rows[field]
@@ -139,38 +142,47 @@ class HaproxyServer:
         rows = [row.split() for row in self.ask(f"show map {self.folder / 'colours.map'}").splitlines()]
         return {row[1]: row[2] for row in rows if len(row) == 3 and row[0].startswith("0x")}
 
+    def decides(self) -> dict[str, str]:
+        """What the serving worker decides for each app."""
+        return _colours(self.map())
+
+    def on_disk(self) -> dict[str, str]:
+        """What a restart would decide."""
+        rows = (self.folder / "colours.map").read_text().splitlines()
+        return _colours(dict(row.split()[:2] for row in rows))
+
+    def held(self) -> set[str]:
+        """Every server that it still has, also those that are leaving."""
+        rows = (line.split() for line in self.ask("show servers state").splitlines())
+        return {row[3] for row in rows if len(row) > 3}
+
     def servers(self) -> dict[str, set[tuple[str, int]]]:
-        """Backend → (server, weight), without those in maintenance."""
+        """Backend → (server, weight), without those in maintenance; the hop is no server of an app."""
         found: dict[str, set[tuple[str, int]]] = {}
         for line in self.ask("show servers state").splitlines()[2:]:
             row = line.split()
-            if len(row) > 7 and not int(row[6]) & 1:
+            if len(row) > 7 and not int(row[6]) & 1 and row[3] != "bgd_other":
                 found.setdefault(row[1], set()).add((row[3], int(row[7])))
         return found
 
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log_file.read_text()
+    def answers(self) -> bool:
         try:
             return "Pid:" in self.ask("show info")
         except OSError:
             return False
 
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as worker:
             return worker.connect_ex(str(self.runtime_socket)) == 0
 
 
-@contextmanager
-def running_haproxy(**main: str) -> Iterator[HaproxyServer]:
-    """A started HAProxy in a folder short enough for unix sockets."""
-    with tempfile.TemporaryDirectory(prefix="bgd-") as folder:
-        server = HaproxyServer(Path(folder), **main)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.kill()
+def _colours(entries: dict[str, str]) -> dict[str, str]:
+    return {app: name.rpartition("_")[2] for app, name in entries.items()}
+
+
+def running_haproxy(**main: Any) -> AbstractContextManager[HaproxyServer]:
+    """A started HAProxy."""
+    return running(HaproxyServer, **main)
 
 
 class Origin:
@@ -295,10 +307,10 @@ class Ear:
 
 
 class Stage:
-    """A running HAProxy, bgd's proxy room before it, and an origin of each colour."""
+    """A running proxy, bgd's proxy room before it, and an origin of each colour."""
 
-    def __init__(self, haproxy: HaproxyServer) -> None:
-        self.haproxy = haproxy
+    def __init__(self, proxy: Any) -> None:
+        self.proxy = proxy
         self.ear = Ear()
         self.origins: dict[Colour, list[Origin]] = {colour: [Origin(colour.value)] for colour in Colour}
         self.apps: list[AppSettings] = []
@@ -307,7 +319,8 @@ class Stage:
     def open(self, *apps: AppSettings, **settings: Any) -> Change:
         """Start (or start anew) bgd's proxy room with these apps."""
         self.apps = list(apps)
-        self.change = Change(self.haproxy.settings(**settings), apps, "lb-1", self.ear, self.ear)
+        proxy = self.proxy.settings(**settings)
+        self.change = Change(proxy, adapter(proxy, "lb-1"), apps, "lb-1", self.ear, self.ear)
         return self.change
 
     def app(self, name: str = "shop", **changes: Any) -> AppSettings:
@@ -341,10 +354,10 @@ class Stage:
 
     def in_step(self) -> None:
         """What a restart of HAProxy loads is what ran before it."""
-        before = (self.haproxy.map(), self.haproxy.servers())
-        self.haproxy.restart()
+        before = (self.proxy.map(), self.proxy.servers())
+        self.proxy.restart()
 
-        assert before == (self.haproxy.map(), self.haproxy.servers())
+        assert before == (self.proxy.map(), self.proxy.servers())
 
     def close(self) -> None:
         for origins in self.origins.values():

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,28 @@ def consul() -> str:
 
 def haproxy() -> str:
     return program("haproxy")
+
+
+def nginx() -> str:
+    return program("nginx")
+
+
+def nginx_with_stream() -> str:
+    """The line that makes nginx know `stream`; empty where that is built in."""
+    said = subprocess.run(
+        [nginx(), "-V"], capture_output=True, text=True, env=nginx_environment(), check=True
+    )
+    options = said.stderr.split()
+    if "--with-stream" in options:
+        return ""
+    beside = Path(nginx()).resolve().parents[1] / "nginx/usr/lib/nginx/modules"
+    named = [Path(each.partition("=")[2]) for each in options if each.startswith("--modules-path=")]
+    for module in (folder / "ngx_stream_module.so" for folder in (beside, *named)):
+        if module.is_file():
+            return f"load_module {module};"
+    return pytest.fail("nginx has no stream module: run 'apt-get install libnginx-mod-stream'", pytrace=False)
+
+
+def nginx_environment() -> dict[str, str]:
+    """To us NGINX names a program, to nginx the sockets that it inherits."""
+    return {key: value for key, value in os.environ.items() if key != "NGINX"}

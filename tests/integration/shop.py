@@ -1,4 +1,4 @@
-"""A whole shop for the tests: real Consul, HAProxy, backends in two colours, bgd beside them, and load.
+"""A whole shop for the tests: real Consul and proxy, backends in two colours, bgd beside them, and load.
 
 Everything is started on free ports of loopback and ends with the test. The shop's own words are few:
 `bgctl`, `put`, `report`, `until`, `load`.
@@ -13,18 +13,20 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import attrs
+import pytest
 
 from bgctl.demo.parts import Backends, fetch
 from bgctl.demo.process import Process, environment, free_ports
 from tests.integration import consul as consul_world
 from tests.integration.consul import ConsulServer
-from tests.integration.haproxy import HaproxyServer, running_haproxy
+from tests.integration.haproxy import running_haproxy
 from tests.integration.load import Load
-from tests.integration.parts import haproxy as haproxy_program
 from tests.integration.waiting import eventually
 
 RELEASES = {"blue": "2.4.0", "green": "2.5.0"}
@@ -38,12 +40,6 @@ status.listen = "127.0.0.1:{status}"
 state.directory = "{state}"
 
 [proxy]
-main_file = "{proxy.main_file}"
-file = "{proxy.folder}/bgd.cfg"
-templates = "{proxy.root}/templates"
-runtime_socket = "{proxy.runtime_socket}"
-master_socket = "{proxy.master_socket}"
-check = "{haproxy} -c -f {{main_file}} -f {{folder}}"
 """
 
 
@@ -75,17 +71,17 @@ class Shop:
         self,
         folder: Path,
         consul: ConsulServer,
-        haproxy: HaproxyServer,
+        proxy: Any,
         backends: Backends,
         *,
         node: str = "lb-1",
     ) -> None:
-        self.folder, self.consul, self.haproxy, self.backends = folder, consul, haproxy, backends
+        self.folder, self.consul, self.proxy, self.backends = folder, consul, proxy, backends
         self.node = node
         self.port, self.status = free_ports(2)
         self.apps = [self.app("shop", self.port)]
-        self.token_file = ""
-        self.head = ""
+        self.reach, self.token_file = consul.address, ""
+        self.head = self.head_of_proxy = ""
         self.bgd = self.daemon()
 
     def app(self, name: str, port: int, *lines: str, probe: str = FAST_PROBE) -> str:
@@ -93,18 +89,29 @@ class Shop:
         bind = f'bind = ["127.0.0.1:{port}"]' if port else "bind = []"
         return "\n".join(["[[app]]", f'name = "{name}"', bind, probe, *lines, ""])
 
+    def turned(self, number: int, *lines: str) -> None:
+        """Have the app give another header with its answers: a change that needs a reload."""
+        line = f"lines = {json.dumps([self.proxy.line('x-turn', number)])}"
+        self.apps[0] = self.app("shop", self.port, line, *lines)
+        self.hup()
+
     def text(self, state: str = "state") -> str:
         """bgd.toml as it stands now."""
         head = HEAD.format(
             node=self.node,
-            consul=self.consul.address,
+            consul=self.reach,
             token_file=self.token_file,
             status=self.status,
             state=self.folder / state,
-            proxy=self.haproxy,
-            haproxy=haproxy_program(),
         )
-        return self.head + head + "\n" + "\n".join(self.apps)
+        return self.head + head + self.head_of_proxy + self.proxy_text() + "\n" + "\n".join(self.apps)
+
+    def proxy_text(self) -> str:
+        """The proxy's table, as the server that runs is to be known."""
+        known = attrs.asdict(self.proxy.settings(), filter=lambda field, value: value != field.default)
+        rows = (f"{key} = {json.dumps(str(value))}" for key, value in known.items() if key != "proof_port")
+        port = f"proof_port = {self.proxy.settings().proof_port}\n"
+        return "\n".join([*rows, port])
 
     def daemon(self) -> Bgd:
         return Bgd(self.folder / "bgd", self.text(), self.status)
@@ -179,6 +186,14 @@ class Shop:
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.report(app)}\n{self.bgd.last_words()}") from None
 
+    def until_well(self, *, within_s: float = 15.0) -> None:
+        """Wait until the wish is served and nothing is in its way."""
+        well = ("converged", "probation")
+        try:
+            eventually(lambda: self.because() in well, "all is well", within_s=within_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.report()}\n{self.bgd.last_words()}") from None
+
     def answer(self, port: int = 0, path: str = "/") -> str:
         """The colour that answers at the front, or empty."""
         return str(fetch(port or self.port, "GET", path) or "").strip()
@@ -207,27 +222,31 @@ class Shop:
         self.bgd.start()
 
     def in_step(self, colour: str, app: str = "shop") -> None:
-        """The running map, the map on disk and the state on disk name this colour."""
-        wanted = f"{app}_{colour}"
+        """The running proxy, its files and the state on disk name this colour."""
 
         def same() -> bool:
-            return (self.haproxy.map().get(app), self.on_disk(app), self.remembered(app)) == (
-                wanted,
-                wanted,
-                colour,
-            )
+            named = self.proxy.decides().get(app), self.proxy.on_disk().get(app), self.remembered(app)
+            return named == (colour, colour, colour)
 
-        eventually(same, f"{app} is {colour} in map, file and state")
-
-    def on_disk(self, app: str = "shop") -> str:
-        """What a restart of HAProxy would decide."""
-        rows = (self.haproxy.folder / "colours.map").read_text().splitlines()
-        return dict(row.split()[:2] for row in rows if row and not row.startswith("#")).get(app, "")
+        eventually(same, f"{app} is {colour} in proxy, file and state")
 
     def remembered(self, app: str = "shop") -> str:
         """What a restart of bgd would serve."""
         told = json.loads((self.folder / "state" / "apps" / f"{app}.json").read_text())
         return str((told["remembered"]["serving"] or {}).get("colour", ""))
+
+
+soak_on_nginx = pytest.mark.parametrize("kind", ["haproxy", pytest.param("nginx", marks=pytest.mark.soak)])
+"""For what hardly touches the proxy: each test with nginx takes a while."""
+
+
+def running(kind: str, **main: Any) -> AbstractContextManager[Any]:
+    """A proxy of this kind, as a supervisor runs it."""
+    if kind == "nginx":
+        from tests.integration.nginx import running_nginx
+
+        return running_nginx(**main)
+    return running_haproxy(**main)
 
 
 @contextmanager
@@ -237,7 +256,8 @@ def opened(
     *,
     start: bool = True,
     tcp: bool = False,
-    haproxy: dict[str, str] | None = None,
+    kind: str = "haproxy",
+    main: dict[str, str] | None = None,
     **consul: Any,
 ) -> Iterator[Shop]:
     """A shop whose blue serves; `start=False` leaves bgd to the test."""
@@ -245,7 +265,7 @@ def opened(
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bgd-")))
         backends = stack.enter_context(Backends(short, colours, tcp=tcp))
         server = stack.enter_context(consul_world.running(folder / "consul", **consul))
-        proxy = stack.enter_context(running_haproxy(**(haproxy or {})))
+        proxy = stack.enter_context(running(kind, **(main or {})))
         shop = Shop(short, server, proxy, backends)
         stack.callback(lambda: shop.bgd.stop())
         if start:
@@ -258,22 +278,10 @@ def second_node(shop: Shop, node: str = "lb-2") -> Iterator[Shop]:
     """Another load balancer beside the shop's: its own HAProxy, and a bgd that the test starts."""
     with ExitStack() as stack:
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bgd-")))
-        proxy = stack.enter_context(running_haproxy())
+        proxy = stack.enter_context(running(shop.proxy.kind))
         other = Shop(short, shop.consul, proxy, shop.backends, node=node)
         stack.callback(lambda: other.bgd.stop())
         yield other
-
-
-@contextmanager
-def supervised(haproxy: HaproxyServer) -> Iterator[Callable[[], None]]:
-    """Gives what kills HAProxy, master and worker, whereupon it is started anew as by systemd."""
-    lock = threading.Lock()
-
-    def kill() -> None:
-        with lock:
-            haproxy.restart()
-
-    yield kill
 
 
 class Churn:
@@ -302,6 +310,12 @@ class Churn:
         if self._failed:
             raise self._failed
 
+    def gone(self) -> int:
+        """How many have left; raises what ended the coming and going."""
+        if self._failed:
+            raise self._failed
+        return self.left
+
     def _run(self) -> None:
         try:
             colours = ["blue", "green"]
@@ -327,15 +341,13 @@ class Churn:
 
     def _stop_those_that_left(self) -> None:
         """Only a backend that the proxy no longer holds may be stopped."""
-        held = {line.split()[3] for line in self._states() if len(line.split()) > 3}
+        held = self.shop.proxy.held()
+        end = "close" if self.shop.proxy.tells_connections else "retire"
         late_s = time.monotonic() - self.GRACE_S
         for address in [each for each, left_s in self._leaving.items() if left_s < late_s]:
             if address not in held:
-                self.shop.backends.order(f"close {address}")
+                self.shop.backends.order(f"{end} {address}")
                 del self._leaving[address]
-
-    def _states(self) -> list[str]:
-        return self.shop.haproxy.ask("show servers state").splitlines()
 
 
 def in_own_mounts(node: str) -> bool:

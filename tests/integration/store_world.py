@@ -1,6 +1,5 @@
 """What the tests of the store have in common: clients, a mailbox, and a proxy that cuts answers."""
 
-import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from bgd.core.model import LiveKey
 from bgd.store.client import Client
 from bgd.store.fleet import Fleet
 from tests.integration.consul import ConsulServer
+from tests.integration.relay import Relay
 
 E = TypeVar("E")
 WITHIN_S = 10.0
@@ -98,34 +98,24 @@ def fleet(
         made.close()
 
 
-class CuttingProxy:
+class CuttingProxy(Relay):
     """Passes requests on to Consul; of those that `cut` names, the answer is lost on its way back."""
 
     def __init__(self, server: ConsulServer, cut: Callable[[bytes], bool]) -> None:
-        self._target, self._cut = ("127.0.0.1", server.port), cut
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.cuts = 0
+        self._cut, self.cuts = cut, 0
+        super().__init__(server)
 
     def __enter__(self) -> "CuttingProxy":
-        threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        self.close()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
-
-    def _serve(self, near: socket.socket) -> None:
-        with near, socket.create_connection(self._target) as far, contextlib.suppress(OSError):
-            while request := near.recv(1 << 20):
-                far.sendall(request)
-                answer = far.recv(1 << 20)
-                if self._cut(request):
-                    self.cuts += 1
-                    return
-                near.sendall(answer)
+    def passes(self, near: socket.socket, far: socket.socket) -> None:
+        while request := near.recv(1 << 20):
+            far.sendall(request)
+            answer = far.recv(1 << 20)
+            if self._cut(request):
+                self.cuts += 1
+                return
+            near.sendall(answer)

@@ -5,6 +5,7 @@ One shop on real parts serves blue throughout; each test leaves it as it found i
 
 import base64
 import json
+import shlex
 import subprocess
 import unicodedata
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tests.integration.parts import haproxy
 from tests.integration.shop import Shop, opened
 from tests.integration.waiting import eventually
 
@@ -21,10 +21,10 @@ READS = (("status",), ("status", "shop"), ("why", "shop"), ("history", "shop"))
 ESCAPES = "\x1b[31m\x1b]0;owned\x07\u202e\r\n"
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+@pytest.fixture(scope="module", params=["haproxy", pytest.param("nginx", marks=pytest.mark.soak)])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop whose blue serves, with bgd beside it."""
-    with opened(tmp_path_factory.mktemp("bad-input")) as shop:
+    with opened(tmp_path_factory.mktemp("bad-input"), kind=request.param) as shop:
         eventually(lambda: shop.report()["colours"]["green"]["verdict"] == "up", "green is up")
         yield shop
 
@@ -79,7 +79,7 @@ def all_can_be_read(shop: Shop) -> None:
 def back_to_blue(shop: Shop) -> None:
     shop.put("blue")
     shop.until_serving("blue")
-    shop.until_because("converged")
+    shop.until_well()
 
 
 VALUES = {
@@ -264,13 +264,12 @@ def test_instances_that_are_no_backends_are_left_out(shop: Shop) -> None:
 
 
 def part(shop: Shop) -> str:
-    """bgd's part of the configuration, which HAProxy itself accepts."""
-    folder, main_file = shop.haproxy.folder, shop.haproxy.main_file
-    judged = subprocess.run(
-        [haproxy(), "-c", "-f", str(main_file), "-f", str(folder)], capture_output=True, check=False
-    )
+    """bgd's part of the configuration, which the proxy itself accepts."""
+    settings = shop.proxy.settings()
+    command = settings.check.format(main_file=settings.main_file, folder=shop.proxy.folder)
+    judged = subprocess.run(shlex.split(command), capture_output=True, check=False)
     assert judged.returncode == 0, judged.stderr
-    return (folder / "bgd.cfg").read_text()
+    return str(shop.proxy.part.read_text())
 
 
 WORDS = (ESCAPES, '"', "'", "\\", "#", "%[env(HOME)]", "${HOME}", "x" * 10_000, "\x00", "/../..")
@@ -318,16 +317,20 @@ def test_one_address_in_both_colours(shop: Shop) -> None:
         shop.put("green")
         shop.until_serving("green")
 
-        eventually(lambda: part(shop).count(f"server {address} ") == 2, "both colours have it")
+        eventually(lambda: all(has(shop, colour, address) for colour in ("blue", "green")), "both have it")
         back_to_blue(shop)
     finally:
         shop.consul.deregister("twin")
     eventually(lambda: shop.report()["colours"]["green"]["registered"] == 2, "it is gone")
 
 
+def has(shop: Shop, colour: str, address: str) -> bool:
+    return address in {name for name, _ in shop.proxy.servers().get(f"shop_{colour}", ())}
+
+
 @pytest.mark.parametrize(("passing", "rendered"), [(65535, [1, 1, 100]), (1, [100, 100, 100])])
 def test_weights_of_any_size_count_within_their_colour(shop: Shop, passing: int, rendered: list[int]) -> None:
-    """However heavy an instance is, the others keep a share that HAProxy takes."""
+    """However heavy an instance is, the others keep a share that the proxy takes."""
     host, _, port = shop.backends.of("blue")[0].rpartition(":")
     register(shop, ID="heavy", Address=host, Port=int(port), Weights={"Passing": passing, "Warning": 65535})
     try:
@@ -339,9 +342,8 @@ def test_weights_of_any_size_count_within_their_colour(shop: Shop, passing: int,
 
 def green_weights(shop: Shop) -> list[int]:
     """The weights of green's servers as they are rendered."""
-    backend = part(shop).partition("backend shop_green")[2].partition("\nbackend ")[0]
-    servers = [line.split() for line in backend.splitlines() if line.split()[:1] == ["server"]]
-    return sorted(int(words[words.index("weight") + 1]) for words in servers)
+    part(shop)
+    return sorted(weight for _, weight in shop.proxy.servers()["shop_green"])
 
 
 def test_nothing_of_all_this_has_hurt_bgd(shop: Shop) -> None:

@@ -90,11 +90,11 @@ def bgd(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str
 
 def test_all_that_is_wrong_is_said_at_once(folder: Path) -> None:
     """Each problem on a line of its own, with place and cure; keys that are not built yet are unknown."""
-    wrong = 'sticky = "5m"\ncanary = 1\nrevert.auto = true\nflip.probation = "5m"\nlines = ["backend x"]'
+    wrong = 'sticky = "5m"\ncanary = 1\nrevert.never = true\nflip.probing = "5m"\nlines = ["backend x"]'
     ended = bgd("check", "--config", toml(folder, top="verbose = true", more="prefix = 7", app=wrong))
 
-    places = ("verbose", "consul.prefix", *(f"app[shop].{key}" for key in ("sticky", "canary", "revert")))
-    places += ("app[shop].flip.probation", "app[shop].lines[0]")
+    of_app = ("sticky", "canary", "revert.never", "flip.probing", "lines[0]")
+    places = ("verbose", "consul.prefix", *(f"app[shop].{key}" for key in of_app))
     assert ended.returncode == 78
     assert sorted(line.split(": ")[2] for line in ended.stderr.splitlines()) == sorted(places)
     assert all("; " in line for line in ended.stderr.splitlines())

@@ -42,6 +42,16 @@ def test_a_flip_ends_when_every_member_has_proved_it(fleet: World):
     assert fleet.get("apps/shop/live") == "green"
 
 
+def test_a_flip_by_reload_says_what_is_with_open_connections(fleet: World):
+    """Where a member had to reload its proxy, people are told that open connections stay where they were."""
+    fleet.follows("lb-1", "lb-2", via="reload")
+
+    ran = fleet.bgctl("set-live", "green")
+
+    assert ran.exit == 0, ran.err
+    assert "lb-1, lb-2 flipped by a reload: connections that were open stay where they were" in ran.err
+
+
 def test_the_order_says_who_and_why(fleet: World):
     """The order stands beside the key, of the same transaction, with author, reason and release."""
     ran = fleet.bgctl("set-live", "green", "--no-wait", "--reason", "ticket 4711", SUDO_USER="alice")
@@ -75,6 +85,16 @@ def test_a_colour_that_is_not_ready_is_refused(fleet: World):
     assert "lb-2" in error["detail"]
     assert "wait --ready green" in error["cure"]
     assert fleet.index("apps/shop/live") == before
+
+
+def test_a_pause_stops_no_flip_and_is_said(fleet: World):
+    """A flip of a paused app is made, and the operator told that nothing would revert it."""
+    fleet.put("apps/shop/pause", "deploy freeze")
+
+    ran = fleet.bgctl("set-live", "green", "--no-wait")
+
+    assert ran.exit == 0, ran.err
+    assert "shop is paused (deploy freeze)" in ran.err
 
 
 def test_force_skips_the_gates(fleet: World):

@@ -1,4 +1,4 @@
-"""The demo leaves nothing behind, however it ends."""
+"""The demo tells its story on either proxy, and leaves nothing behind, however it ends."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bgctl.demo.process import environment, until
+from bgctl.demo.proxies import KINDS
 
 
 def belonging_to(folder: Path) -> list[int]:
@@ -33,10 +34,15 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
+@pytest.fixture(params=["haproxy", pytest.param("nginx", marks=pytest.mark.soak)])
+def proxy(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def started(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def started(folder: Path, proxy: str) -> Iterator["subprocess.Popen[str]"]:
     child = subprocess.Popen(
-        [sys.executable, "-m", "bgctl", "demo"],
+        [sys.executable, "-m", "bgctl", "demo", "--proxy", proxy],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -62,9 +68,17 @@ def read_until(child: "subprocess.Popen[str]", wanted: str) -> None:
     pytest.fail(f"{wanted!r} was never said:\n{''.join(seen)}")
 
 
-@pytest.mark.parametrize(
-    ("moment", "number"), [("HAProxy is up", signal.SIGTERM), ("requests, 0 lost", signal.SIGINT)]
-)
+@pytest.mark.soak
+def test_the_story_ends_without_a_loss(started: "subprocess.Popen[str]", proxy: str) -> None:
+    """Both flips happen under load, no request is lost, and the demo ends with 0."""
+    said, _ = started.communicate(timeout=60)
+
+    assert started.returncode == 0, said
+    assert f"{KINDS[proxy].title} is up" in said
+    assert "requests lost  0\n" in said
+
+
+@pytest.mark.parametrize(("moment", "number"), [("is up, with", signal.SIGTERM), ("0 lost", signal.SIGINT)])
 def test_an_interrupted_demo_tidies_up(
     folder: Path, started: "subprocess.Popen[str]", moment: str, number: signal.Signals
 ) -> None:
@@ -80,7 +94,7 @@ def test_an_interrupted_demo_tidies_up(
 
 def test_a_killed_demo_takes_its_parts_with_it(folder: Path, started: "subprocess.Popen[str]") -> None:
     """Even a demo that cannot tidy up leaves no process behind."""
-    read_until(started, "HAProxy is up")
+    read_until(started, "is up, with")
 
     started.kill()
 

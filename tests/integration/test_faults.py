@@ -4,22 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.shop import opened
+from tests.integration.shop import opened, soak_on_nginx
 from tests.integration.waiting import eventually
 
 
-def test_consul_killed(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_consul_killed(tmp_path: Path, kind: str) -> None:
     """Losing Consul changes nothing for traffic."""
-    with opened(tmp_path) as shop, shop.load():
+    with opened(tmp_path, kind=kind) as shop, shop.load():
         shop.consul.kill()
         shop.until_because("store-lost")
 
         assert shop.answer() == "blue"
 
 
-def test_consul_restarted_empty(tmp_path: Path) -> None:
+def test_consul_restarted_empty(tmp_path: Path, kind: str) -> None:
     """All keys and services are lost: blue serves on, and the next order counts."""
-    with opened(tmp_path) as shop, shop.load():
+    with opened(tmp_path, kind=kind) as shop, shop.load():
         shop.consul.restart(empty=True)
         shop.until_because("store-rewound")
         assert shop.answer() == "blue"
@@ -32,22 +33,24 @@ def test_consul_restarted_empty(tmp_path: Path) -> None:
         shop.until_serving("green")
 
 
-def test_live_vanishes_from_the_catalog(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_live_vanishes_from_the_catalog(tmp_path: Path, kind: str) -> None:
     """All instances of live deregistered: its last known set serves on, and is shown as weak."""
-    with opened(tmp_path) as shop, shop.load():
+    with opened(tmp_path, kind=kind) as shop, shop.load():
         for address in shop.backends.of("blue"):
             shop.leave(address)
         shop.until_because("live-weak")
         assert shop.answer() == "blue"
         shop.register()
 
-        shop.until_because("converged")
+        shop.until_well()
 
 
+@soak_on_nginx
 @pytest.mark.parametrize(("value", "because"), [("purple", "bad-live-value"), ("", "bad-live-value")])
-def test_a_key_that_names_no_colour(tmp_path: Path, value: str, because: str) -> None:
+def test_a_key_that_names_no_colour(tmp_path: Path, kind: str, value: str, because: str) -> None:
     """Nonsense or nothing in the key flips nothing and is said."""
-    with opened(tmp_path) as shop, shop.load():
+    with opened(tmp_path, kind=kind) as shop, shop.load():
         shop.put(value)
         shop.until_because(because)
         assert shop.answer() == "blue"
@@ -56,18 +59,20 @@ def test_a_key_that_names_no_colour(tmp_path: Path, value: str, because: str) ->
         shop.until_serving("green")
 
 
-def test_the_key_deleted(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_the_key_deleted(tmp_path: Path, kind: str) -> None:
     """No key is no instruction."""
-    with opened(tmp_path) as shop, shop.load():
+    with opened(tmp_path, kind=kind) as shop, shop.load():
         shop.consul.delete("bluegreen/apps/shop/live")
         shop.until_because("no-live-key")
 
         assert shop.answer() == "blue"
 
 
-def test_a_dead_colour_is_refused(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_a_dead_colour_is_refused(tmp_path: Path, kind: str) -> None:
     """Green is dead: bgctl refuses with the key untouched, a UI edit is held, no request sees green."""
-    with opened(tmp_path) as shop, shop.load() as load:
+    with opened(tmp_path, kind=kind) as shop, shop.load() as load:
         for address in shop.backends.of("green"):
             shop.backends.order(f"fail {address}")
         eventually(lambda: shop.report()["colours"]["green"]["verdict"] == "down", "green is down")
@@ -80,41 +85,42 @@ def test_a_dead_colour_is_refused(tmp_path: Path) -> None:
     assert not load.last("green")
 
 
-def test_haproxy_killed_and_restarted(tmp_path: Path) -> None:
+def test_the_proxy_killed_and_restarted(tmp_path: Path, kind: str) -> None:
     """What its supervisor starts loads what ran before; bgd finds it right and goes on."""
-    with opened(tmp_path) as shop:
+    with opened(tmp_path, kind=kind) as shop:
         shop.bgctl("set-live", "green", check=True)
-        shop.haproxy.kill()
+        shop.proxy.kill()
         shop.until_because("proxy-lost")
-        shop.haproxy.start()
+        shop.proxy.start()
         assert shop.answer() == "green"
 
-        shop.until_because("converged")
+        shop.until_well()
 
 
-def test_bgd_killed_and_started_again(tmp_path: Path) -> None:
+def test_bgd_killed_and_started_again(tmp_path: Path, kind: str) -> None:
     """The proxy goes on serving, and the new bgd touches nothing that is right."""
-    with opened(tmp_path) as shop, shop.load():
+    with opened(tmp_path, kind=kind) as shop, shop.load():
         shop.bgctl("set-live", "green", check=True)
-        worker = shop.haproxy.pid()
+        generation = shop.proxy.generation()
         shop.bgd.kill()
         assert shop.answer() == "green"
         shop.bgd = shop.daemon()
         shop.bgd.start()
-        shop.until_because("converged")
+        shop.until_well()
 
-        assert shop.haproxy.pid() == worker
+        assert shop.proxy.generation() == generation
         assert shop.bgd.said("flip proved") == []
 
 
-def test_a_reboot_without_consul(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_a_reboot_without_consul(tmp_path: Path, kind: str) -> None:
     """Proxy and daemon start, Consul does not: it comes up as it went down."""
-    with opened(tmp_path) as shop:
+    with opened(tmp_path, kind=kind) as shop:
         shop.bgctl("set-live", "green", check=True)
         shop.bgd.stop()
-        shop.haproxy.kill()
+        shop.proxy.kill()
         shop.consul.kill()
-        shop.haproxy.start()
+        shop.proxy.start()
         shop.bgd = shop.daemon()
         shop.bgd.start()
         shop.until_because("store-lost")
@@ -123,9 +129,10 @@ def test_a_reboot_without_consul(tmp_path: Path) -> None:
         assert shop.serving() == "green"
 
 
-def test_a_torn_state_file(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_a_torn_state_file(tmp_path: Path, kind: str) -> None:
     """It costs the generation; what the proxy serves is found and kept."""
-    with opened(tmp_path) as shop, shop.load():
+    with opened(tmp_path, kind=kind) as shop, shop.load():
         shop.bgd.kill()
         file = shop.folder / "state" / "apps" / "shop.json"
         file.write_bytes(file.read_bytes()[:100])
@@ -138,20 +145,20 @@ def test_a_torn_state_file(tmp_path: Path) -> None:
 def test_the_runtime_socket_gone(tmp_path: Path) -> None:
     """HAProxy serves on; bgd says proxy-lost, and recovers by itself."""
     with opened(tmp_path) as shop, shop.load():
-        hidden = shop.haproxy.runtime_socket.with_suffix(".hidden")
-        shop.haproxy.runtime_socket.rename(hidden)
+        hidden = shop.proxy.runtime_socket.with_suffix(".hidden")
+        shop.proxy.runtime_socket.rename(hidden)
         shop.until_because("proxy-lost")
-        hidden.rename(shop.haproxy.runtime_socket)
+        hidden.rename(shop.proxy.runtime_socket)
 
-        shop.until_because("converged")
+        shop.until_well()
 
 
-def test_one_apps_bad_lines_leave_the_other_app_alone(tmp_path: Path) -> None:
+def test_one_apps_bad_lines_leave_the_other_app_alone(tmp_path: Path, kind: str) -> None:
     """The culprit keeps its last good block and says check-failed; its neighbour flips."""
-    with opened(tmp_path) as shop:
-        other = shop.haproxy.port()
+    with opened(tmp_path, kind=kind) as shop:
+        other = shop.proxy.port()
         shop.apps = [
-            shop.app("shop", shop.port, 'lines = ["http-request nonsense"]'),
+            shop.app("shop", shop.port, f'lines = ["{shop.proxy.bad_line}"]'),
             shop.app("other", other),
         ]
         shop.register("other")
@@ -166,12 +173,12 @@ def test_one_apps_bad_lines_leave_the_other_app_alone(tmp_path: Path) -> None:
             assert shop.answer() == "blue"
 
 
-def test_a_template_that_renders_nonsense(tmp_path: Path) -> None:
+def test_a_template_that_renders_nonsense(tmp_path: Path, kind: str) -> None:
     """The last good configuration serves on, and the mistake is shown."""
-    with opened(tmp_path) as shop, shop.load():
-        folder = shop.haproxy.root / "templates"
+    with opened(tmp_path, kind=kind) as shop, shop.load():
+        folder = shop.proxy.root / "templates"
         folder.mkdir()
-        (folder / "haproxy.cfg.j2").write_text("global\n    nonsense {{ structure }}\n")
+        (folder / shop.proxy.template).write_text(shop.proxy.bad_template)
         shop.hup()
         shop.until_because("check-failed")
         shop.put("green")
@@ -180,11 +187,12 @@ def test_a_template_that_renders_nonsense(tmp_path: Path) -> None:
         assert shop.answer() == "green"
 
 
-def test_a_second_daemon_for_one_node(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_a_second_daemon_for_one_node(tmp_path: Path, kind: str) -> None:
     """Same state directory, or same node name: the second ends with 75, and the first goes on."""
-    with opened(tmp_path) as shop:
+    with opened(tmp_path, kind=kind) as shop:
         for state in ("state", "other-state"):
-            shop.status = shop.haproxy.port()
+            shop.status = shop.proxy.port()
             second = type(shop.bgd)(shop.folder / f"second-{state}", shop.text(state=state), shop.status)
             second.wait_ready = lambda: None  # type: ignore[method-assign]
             second.start()
@@ -195,4 +203,4 @@ def test_a_second_daemon_for_one_node(tmp_path: Path) -> None:
                 second.kill()
         shop.status = shop.bgd.status_port
 
-        assert shop.because() == "converged"
+        assert shop.because() in ("converged", "probation")

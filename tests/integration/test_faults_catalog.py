@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.integration.shop import Shop, opened
+from tests.integration.shop import Shop, opened, soak_on_nginx
 from tests.integration.waiting import eventually
 
 EVIL = (
@@ -15,17 +15,18 @@ EVIL = (
 )
 
 
-def test_evil_addresses_are_left_out(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_evil_addresses_are_left_out(tmp_path: Path, kind: str) -> None:
     """What is no address gets neither into the proxy nor in a flip's way; log, report and bgctl show it."""
-    with opened(tmp_path) as shop, shop.load():
+    with opened(tmp_path, kind=kind) as shop, shop.load():
         for number, address in enumerate(EVIL):
             enter(shop, f"evil-{number}", address)
         eventually(lambda: len(shop.report()["left_out"]) == len(EVIL), "all are left out")
         shop.put("green")
         shop.until_serving("green")
 
-        assert "evil" not in (shop.haproxy.folder / "bgd.cfg").read_text()
-        assert shop.haproxy.servers()["shop_green"] == {(at, 100) for at in shop.backends.of("green")}
+        assert "evil" not in shop.proxy.part.read_text()
+        assert shop.proxy.servers()["shop_green"] == {(at, 100) for at in shop.backends.of("green")}
         assert "server evil" in str(shop.bgd.said("backends left out"))
         eventually(lambda: "left out: " in shop.bgctl("why", "shop").stdout, "bgctl shows it")
         assert "6.6.6.6:80" in shop.bgctl("why", "shop").stdout
@@ -39,9 +40,10 @@ def enter(shop: Shop, id: str, address: str) -> None:
     shop.consul.request("PUT", "/v1/catalog/register", json.dumps(body).encode())
 
 
-def test_a_host_name_for_an_address(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_a_host_name_for_an_address(tmp_path: Path, kind: str) -> None:
     """A backend may be registered by name; it joins by one loss-free reload and serves."""
-    with opened(tmp_path, ("blue", "blue", "green"), start=False) as shop:
+    with opened(tmp_path, ("blue", "blue", "green"), kind=kind, start=False) as shop:
         (green,) = shop.backends.of("green")
         for blue in shop.backends.of("blue"):
             shop.join("blue", blue)
@@ -57,12 +59,13 @@ def test_a_host_name_for_an_address(tmp_path: Path) -> None:
             shop.until_serving("green")
 
             assert shop.answer() == "green"
-        assert f"localhost:{port}" in (shop.haproxy.folder / "bgd.cfg").read_text()
+        assert f"localhost:{port}" in shop.proxy.part.read_text()
 
 
-def test_all_of_live_vanishes_and_comes_back_elsewhere(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_all_of_live_vanishes_and_comes_back_elsewhere(tmp_path: Path, kind: str) -> None:
     """Deregistered for a while, then registered at other places: first kept, then followed."""
-    with opened(tmp_path, ("blue", "blue", "blue", "green")) as shop:
+    with opened(tmp_path, ("blue", "blue", "blue", "green"), kind=kind) as shop:
         first, *later = shop.backends.of("blue")
         for address in later:
             shop.leave(address)
@@ -73,6 +76,6 @@ def test_all_of_live_vanishes_and_comes_back_elsewhere(tmp_path: Path) -> None:
             assert shop.answer() == "blue"
             for address in later:
                 shop.join("blue", address)
-            shop.until_because("converged")
+            shop.until_well()
             wanted = {(address, 100) for address in later}
-            eventually(lambda: shop.haproxy.servers().get("shop_blue") == wanted, "they are followed")
+            eventually(lambda: shop.proxy.servers().get("shop_blue") == wanted, "they are followed")

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from tests.integration.shop import opened, second_node
+from tests.integration.shop import opened, second_node, soak_on_nginx
 from tests.integration.waiting import eventually
 
 
-def test_both_nodes_follow(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_both_nodes_follow(tmp_path: Path, kind: str) -> None:
     """One order flips both; bgctl returns when each has proved it; no request is lost on either."""
-    with opened(tmp_path) as shop, second_node(shop) as other:
+    with opened(tmp_path, kind=kind) as shop, second_node(shop) as other:
         other.bgd.start()
         other.until_serving("blue")
         eventually(lambda: shop.consul.get("bluegreen/alive/lb-2"), "both live")
@@ -19,9 +20,10 @@ def test_both_nodes_follow(tmp_path: Path) -> None:
                 assert (shop.answer(), other.answer()) == (colour, colour)
 
 
-def test_a_silent_node_stops_an_order(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_a_silent_node_stops_an_order(tmp_path: Path, kind: str) -> None:
     """With one daemon dead an order ends with 3 and the key untouched; a plain edit flips who lives."""
-    with opened(tmp_path) as shop, second_node(shop) as other:
+    with opened(tmp_path, kind=kind) as shop, second_node(shop) as other:
         other.bgd.start()
         other.until_serving("blue")
         other.bgd.stop()
@@ -45,9 +47,10 @@ def test_a_silent_node_stops_an_order(tmp_path: Path) -> None:
         assert other.answer() == "green"
 
 
-def test_the_key_deleted_while_one_is_away(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_the_key_deleted_while_one_is_away(tmp_path: Path, kind: str) -> None:
     """The key says nothing any more: who comes late follows what the living have proved, also a new node."""
-    with opened(tmp_path) as shop, second_node(shop) as other, second_node(shop, "lb-3") as third:
+    with opened(tmp_path, kind=kind) as shop, second_node(shop) as other, second_node(shop, "lb-3") as third:
         other.bgd.start()
         other.until_serving("blue")
         other.bgd.stop()

@@ -1,4 +1,4 @@
-"""What can go wrong with HAProxy while it is being flipped, reloaded and killed."""
+"""What can go wrong with the proxy while it is being flipped, reloaded and killed."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.haproxy import free_port
-from tests.integration.shop import Shop, opened
+from tests.integration.shop import Shop, opened, soak_on_nginx
 from tests.integration.waiting import eventually
 
 HELD = {"websockets": 3, "streams": 2, "slow": 2}
@@ -42,42 +42,33 @@ def flipping(shop: Shop, app: str = "shop") -> Iterator[list[str]]:
     shop.in_step(wished[-1], app)
 
 
-def test_flips_beside_reloads(tmp_path: Path) -> None:
+def test_flips_beside_reloads(tmp_path: Path, kind: str) -> None:
     """The app's own lines change again and again while it is flipped: nothing is lost or cut."""
-    with opened(tmp_path) as shop, shop.load(**HELD), flipping(shop):
-        for number in range(6):
+    with opened(tmp_path, kind=kind) as shop, shop.load(**HELD), flipping(shop):
+        for number in range(6 if kind == "haproxy" else 2):
             reloads = len(shop.bgd.said("reloaded"))
-            line = f'lines = ["http-response set-header x-turn {number}"]'
-            shop.apps = [shop.app("shop", shop.port, line)]
-            shop.hup()
+            shop.turned(number)
             eventually(lambda reloads=reloads: len(shop.bgd.said("reloaded")) > reloads, "it is reloaded")
 
 
-def test_flips_beside_an_operators_reloads(tmp_path: Path) -> None:
-    """Somebody else reloads HAProxy (as systemctl does) while flips are made: nothing is lost or cut."""
-    with opened(tmp_path) as shop, shop.load(**HELD), flipping(shop):
+@soak_on_nginx
+def test_flips_beside_an_operators_reloads(tmp_path: Path, kind: str) -> None:
+    """Somebody else reloads the proxy (as systemctl does) while flips are made: nothing is lost or cut."""
+    lanes = HELD if kind == "haproxy" else {**HELD, "kept": 0}  # which nginx by itself does not keep
+    with opened(tmp_path, kind=kind) as shop, shop.load(**lanes), flipping(shop):
         for _ in range(6):
-            worker = shop.haproxy.pid()
-            shop.haproxy.signal(signal.SIGUSR2)
-            eventually(lambda worker=worker: worker_of(shop) not in (0, worker), "another worker serves")
+            shop.proxy.reload_by_hand()
 
 
-def worker_of(shop: Shop) -> int:
-    try:
-        return shop.haproxy.pid()
-    except OSError:
-        return 0
-
-
-def test_haproxy_killed_during_flips(tmp_path: Path) -> None:
+def test_the_proxy_killed_during_flips(tmp_path: Path, kind: str) -> None:
     """Master and worker die at any moment of a flip and are started anew: the last wish is served."""
     draw = random.Random(3)
-    with opened(tmp_path) as shop:
+    with opened(tmp_path, kind=kind) as shop:
         for number in range(3):
             with flipping(shop):
                 threading.Event().wait(draw.uniform(0, 0.25))  # the moment is what is tested
-                shop.haproxy.restart()
-            shop.until_because("converged", within_s=30)
+                shop.proxy.restart()
+            shop.until_well(within_s=30)
 
             assert shop.answer() == shop.serving(), f"round {number}"
 
@@ -87,18 +78,18 @@ def test_the_master_alone_killed(tmp_path: Path) -> None:
     with opened(tmp_path) as shop:
         shop.put("green")
         shop.until_serving("green")
-        os.kill(shop.haproxy.process_id, signal.SIGKILL)
+        os.kill(shop.proxy.process_id, signal.SIGKILL)
         shop.put("blue")
-        shop.haproxy.restart()
+        shop.proxy.restart()
         shop.until_serving("blue", within_s=30)
         shop.in_step("blue")
 
         assert {shop.answer() for _ in range(20)} == {"blue"}
 
 
-def test_a_reload_refused_and_healed(tmp_path: Path) -> None:
+def test_a_reload_refused_and_healed(tmp_path: Path, kind: str) -> None:
     """A new app's address is somebody else's: it alone waits, and comes in by itself when it is free."""
-    with opened(tmp_path) as shop, socket.socket() as taken:
+    with opened(tmp_path, kind=kind) as shop, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
@@ -108,6 +99,7 @@ def test_a_reload_refused_and_healed(tmp_path: Path) -> None:
             shop.hup()
             shop.bgctl("init", "late", "--live", "green", check=True)
             shop.until_because("reload-failed", "late")
+            assert f"cannot bind 127.0.0.1:{port}" in shop.report("late")["detail"]
             for colour in ("green", "blue"):
                 shop.put(colour)
                 shop.until_serving(colour)
@@ -120,7 +112,10 @@ def test_a_reload_refused_and_healed(tmp_path: Path) -> None:
 
 
 def test_lines_that_fail_at_the_start_only(tmp_path: Path) -> None:
-    """What passes the check but not the start is undone: the app keeps its block, its neighbour moves on."""
+    """What passes the check but not the start is undone: the app keeps its block, its neighbour moves on.
+
+    On nginx no app's lines may hold an address.
+    """
     with opened(tmp_path) as shop, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -144,17 +139,18 @@ def test_lines_that_fail_at_the_start_only(tmp_path: Path) -> None:
             shop.apps[0] = shop.app("shop", shop.port)
             shop.hup()
 
-            shop.until_because("converged", within_s=30)
+            shop.until_well(within_s=30)
 
 
 def part(shop: Shop) -> str:
-    """bgd's part, as a restart of HAProxy would load it."""
-    return (shop.haproxy.folder / "bgd.cfg").read_text()
+    """bgd's part, as a restart of the proxy would load it."""
+    return str(shop.proxy.part.read_text())
 
 
-def test_servers_that_haproxy_still_takes_for_down(tmp_path: Path) -> None:
-    """Green was dead and is well again by own probes: the flip waits for no check of HAProxy's."""
-    with opened(tmp_path) as shop, shop.load() as load:
+@soak_on_nginx
+def test_servers_that_the_proxy_still_takes_for_down(tmp_path: Path, kind: str) -> None:
+    """Green was dead and is well again by own probes: the flip waits for no check of the proxy's."""
+    with opened(tmp_path, kind=kind) as shop, shop.load() as load:
         for round_number in range(3):
             target = "green" if round_number % 2 == 0 else "blue"
             for address in shop.backends.of(target):
@@ -173,12 +169,12 @@ def verdict(shop: Shop, colour: str) -> str:
 
 
 @pytest.mark.soak
-def test_haproxy_killed_many_times_during_flips(tmp_path: Path) -> None:
+def test_the_proxy_killed_many_times_during_flips(tmp_path: Path, kind: str) -> None:
     """The same fifty times, at other moments."""
     draw = random.Random(4)
-    with opened(tmp_path) as shop:
+    with opened(tmp_path, kind=kind) as shop:
         for _ in range(50):
             with flipping(shop):
                 threading.Event().wait(draw.uniform(0, 0.4))
-                shop.haproxy.restart()
-            shop.until_because("converged", within_s=60)
+                shop.proxy.restart()
+            shop.until_well(within_s=60)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.integration.haproxy import free_port, get
 from tests.integration.load import Load
-from tests.integration.shop import Shop, opened
+from tests.integration.shop import Shop, opened, soak_on_nginx
 from tests.integration.waiting import eventually
 
 APPS = 10
@@ -24,9 +24,9 @@ def route(number: int) -> tuple[str, str]:
 
 
 @contextmanager
-def ten_apps(folder: Path) -> Iterator[Shop]:
+def ten_apps(folder: Path, kind: str) -> Iterator[Shop]:
     """Ten apps on one bind, all blue."""
-    with opened(folder, start=False) as shop:
+    with opened(folder, kind=kind, start=False) as shop:
         names = [f"app-{number}" for number in range(APPS)]
         shop.apps = []
         for number, name in enumerate(names):
@@ -42,14 +42,15 @@ def ten_apps(folder: Path) -> Iterator[Shop]:
         yield shop
 
 
-def test_ten_apps_on_one_bind_flip_at_the_same_time(tmp_path: Path) -> None:
+@soak_on_nginx
+def test_ten_apps_on_one_bind_flip_at_the_same_time(tmp_path: Path, kind: str) -> None:
     """Also while their structure is reloaded: the old colour's last answer comes at once after each key."""
-    with ten_apps(tmp_path) as shop, ExitStack() as stack:
+    with ten_apps(tmp_path, kind) as shop, ExitStack() as stack:
         loads = {number: stack.enter_context(load(shop, number)) for number in (0, 3, 7)}
         written: dict[int, list[tuple[int, str]]] = {number: [] for number in range(APPS)}
         for turn, colour in enumerate(("green", "blue", "green", "blue")):
             if turn % 2:
-                line = f'lines = ["http-response set-header x-turn {turn}"]'
+                line = f'lines = ["{shop.proxy.line("x-turn", turn)}"]'
                 shop.apps[9] = shop.apps[9].split("lines =")[0] + line + "\n"
                 shop.hup()
             flip_all(shop, colour, written)
@@ -112,6 +113,23 @@ def test_a_tcp_app(tmp_path: Path) -> None:
         assert {"blue", "green"} <= {record.colour for record in load.records if record.lane == "tcp-new"}
 
 
+def test_a_tcp_app_on_nginx(tmp_path: Path) -> None:
+    """There each flip is a reload, and says so; open connections stay where they are all the same."""
+    with opened(tmp_path, tcp=True, start=False, kind="nginx", main={"stream": True}) as shop:
+        probe = 'probe = { path = "", interval = "100ms", timeout = "800ms", rise = 2, fall = 3 }'
+        shop.apps = [shop.app("shop", shop.port, 'mode = "tcp"', probe=probe)]
+        shop.bgd = shop.daemon()
+        shop.open()
+        with shop.load(kept=0, new=0, tcp=8, tcp_new=8) as load:
+            for colour in ("green", "blue", "green"):
+                shop.put(colour)
+                shop.until_serving(colour)
+                assert shop.report()["serving"]["via"] == "reload"
+        assert {record.colour for record in load.records if record.lane == "tcp"} == {"blue"}
+        assert {"blue", "green"} <= {record.colour for record in load.records if record.lane == "tcp-new"}
+        shop.in_step("green")
+
+
 def test_an_app_in_the_hosts_own_frontend(tmp_path: Path) -> None:
     """Without a bind the host's frontend asks bgd's map, and its flips lose nothing either."""
     with opened(tmp_path, start=False) as shop:
@@ -119,11 +137,11 @@ def test_an_app_in_the_hosts_own_frontend(tmp_path: Path) -> None:
         shop.bgd = shop.daemon()
         shop.open()
         shop.port = free_port()
-        asks = f"use_backend %[str(shop),map({shop.haproxy.folder / 'colours.map'})]"
+        asks = f"use_backend %[str(shop),map({shop.proxy.folder / 'colours.map'})]"
         lines = [f"bind 127.0.0.1:{shop.port}", "option idle-close-on-response", asks]
-        shop.haproxy.write_main(sections="\n    ".join(["frontend own", *lines, ""]))
-        shop.haproxy.restart()
-        shop.until_because("converged")
+        shop.proxy.write_main(sections="\n    ".join(["frontend own", *lines, ""]))
+        shop.proxy.restart()
+        shop.until_well()
         with shop.load():
             for colour in ("green", "blue", "green"):
                 shop.put(colour)

@@ -46,7 +46,7 @@ def test_flips_lose_nothing(stage: Stage) -> None:
     app = stage.app()
     stage.open(app)
     stage.flip(BLUE)
-    worker = stage.haproxy.pid()
+    worker = stage.proxy.pid()
     with Load(port_of(app)) as load:
         for turn in range(40):
             colour = (GREEN, BLUE)[turn % 2]
@@ -60,7 +60,7 @@ def test_flips_lose_nothing(stage: Stage) -> None:
         )
 
     assert load.lost == []
-    assert worker == stage.haproxy.pid()
+    assert worker == stage.proxy.pid()
     stage.in_step()
 
 
@@ -137,7 +137,7 @@ def test_own_probes_are_ahead_of_the_proxy(stage: Stage) -> None:
     app = stage.app()
     stage.open(app)
     stage.flip(BLUE)
-    stage.haproxy.ask(f"set server shop_green/{stage.origins[GREEN][0].server.name} health down")
+    stage.proxy.ask(f"set server shop_green/{stage.origins[GREEN][0].server.name} health down")
 
     assert isinstance(stage.flip(GREEN), Proved)
     assert get(port_of(app)) == "green /"
@@ -178,7 +178,7 @@ def test_runtime_socket_gone(stage: Stage) -> None:
     app = stage.app()
     stage.open(app)
     stage.flip(BLUE)
-    stage.haproxy.runtime_socket.unlink()
+    stage.proxy.runtime_socket.unlink()
 
     outcome = stage.flip(GREEN)
 
@@ -193,9 +193,9 @@ def test_runtime_socket_gone(stage: Stage) -> None:
 def test_socket_below_level_admin(stage: Stage) -> None:
     """A runtime socket that may not be written to is named with the level that it needs."""
     app = stage.app()
-    low = stage.haproxy.root / "low.sock"
-    stage.haproxy.write_main(global_lines=f"    stats socket {low} mode 600 level user")
-    stage.haproxy.restart()
+    low = stage.proxy.root / "low.sock"
+    stage.proxy.write_main(global_lines=f"    stats socket {low} mode 600 level user")
+    stage.proxy.restart()
     stage.open(app, runtime_socket=low)
 
     outcome = stage.flip(BLUE)
@@ -261,10 +261,10 @@ def test_flip_into_a_lost_structure(stage: Stage) -> None:
     app = stage.app()
     stage.open(app)
     stage.flip(BLUE)
-    part = stage.haproxy.folder / "bgd.cfg"
+    part = stage.proxy.folder / "bgd.cfg"
     text = part.read_text()
     part.unlink()
-    stage.haproxy.restart()
+    stage.proxy.restart()
     part.write_text(text)
 
     assert stage.look().decided == {}
@@ -279,12 +279,12 @@ def test_flip_into_a_lost_structure(stage: Stage) -> None:
 
 def test_folder_not_loaded(stage: Stage) -> None:
     """A HAProxy that does not load bgd's folder is told apart, with what its command line lacks."""
-    stage.haproxy.loads_folder = False
-    stage.haproxy.restart()
+    stage.proxy.loads_folder = False
+    stage.proxy.restart()
     stage.open(stage.app())
 
     outcome = stage.flip(BLUE)
 
     assert isinstance(outcome, Failed)
     assert outcome.because == Because.RELOAD_FAILED
-    assert f"-f {stage.haproxy.folder}" in outcome.detail
+    assert f"-f {stage.proxy.folder}" in outcome.detail

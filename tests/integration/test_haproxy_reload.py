@@ -30,12 +30,12 @@ def test_reloads_lose_nothing(stage: Stage) -> None:
     stage.flip(BLUE)
     with Load(port_of(app), clients=8) as load:
         for turn in range(10):
-            worker = stage.haproxy.pid()
+            worker = stage.proxy.pid()
             stage.apps = [attrs.evolve(app, lines=(f"http-response set-header x-turn {turn}",))]
             stage.change.reconfigure(stage.apps)
 
             assert stage.sync() == {}
-            assert worker != stage.haproxy.pid()
+            assert worker != stage.proxy.pid()
         eventually(lambda: load.answers["blue"] > 100, "requests were made")
 
     assert load.lost == []
@@ -62,7 +62,7 @@ def test_killed_and_started_by_its_supervisor(stage: Stage) -> None:
     app = stage.app()
     stage.open(app)
     stage.flip(GREEN)
-    stage.haproxy.kill()
+    stage.proxy.kill()
 
     assert isinstance(stage.look(), ProxyLost)
     outcome = stage.flip(BLUE)
@@ -70,7 +70,7 @@ def test_killed_and_started_by_its_supervisor(stage: Stage) -> None:
     assert outcome.because == Because.PROXY_LOST
     assert {failed.because for failed in stage.sync().values()} == {Because.PROXY_LOST}
 
-    stage.haproxy.start()
+    stage.proxy.start()
 
     assert stage.look().decided == {"shop": GREEN}
     assert get(port_of(app)) == "green /"
@@ -83,9 +83,9 @@ def test_reload_by_somebody_else(stage: Stage) -> None:
     stage.open(app)
     stage.flip(BLUE)
     stage.flip(GREEN)
-    worker = stage.haproxy.pid()
-    stage.haproxy.signal(signal.SIGUSR2)
-    eventually(lambda: stage.haproxy.pid() != worker, "another worker serves")
+    worker = stage.proxy.pid()
+    stage.proxy.signal(signal.SIGUSR2)
+    eventually(lambda: stage.proxy.pid() != worker, "another worker serves")
 
     assert stage.look().decided == {"shop": GREEN}
     outcome = stage.flip(BLUE)
@@ -96,7 +96,7 @@ def test_reload_by_somebody_else(stage: Stage) -> None:
 def test_reload_by_a_command(stage: Stage) -> None:
     """Where reload is a command line it is run, and its exit code is not the judge."""
     app = stage.app()
-    pid = stage.haproxy.process_id
+    pid = stage.proxy.process_id
     stage.open(app, reload=f"sh -c 'kill -USR2 {pid}; exit 3'")
 
     outcome = stage.flip(BLUE)
@@ -107,7 +107,7 @@ def test_reload_by_a_command(stage: Stage) -> None:
 
 def test_reload_that_does_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that succeeds without a new worker is a failed reload, and the file is as before."""
-    monkeypatch.setattr("bgd.proxy.haproxy.RELOAD_DEADLINE_S", 0.3)
+    monkeypatch.setattr("bgd.proxy.haproxy.haproxy.RELOAD_DEADLINE_S", 0.3)
     stage.open(stage.app(), reload="true")
 
     outcome = stage.flip(BLUE)
@@ -115,7 +115,7 @@ def test_reload_that_does_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch)
     assert isinstance(outcome, Failed)
     assert outcome.because == Because.RELOAD_FAILED
     assert "no new worker" in outcome.detail
-    assert not (stage.haproxy.folder / "bgd.cfg").exists()
+    assert not (stage.proxy.folder / "bgd.cfg").exists()
 
 
 def test_old_workers_are_counted(stage: Stage) -> None:
@@ -129,7 +129,7 @@ def test_old_workers_are_counted(stage: Stage) -> None:
     assert isinstance(seen, ProxySeen)
     assert seen.version.startswith("haproxy ")
 
-    stage.open(app, master_socket=stage.haproxy.root / "nowhere.sock")
+    stage.open(app, master_socket=stage.proxy.root / "nowhere.sock")
 
     assert stage.look().old_workers is None
 

@@ -113,11 +113,11 @@ def test_unbound_app(stage: Stage) -> None:
 
     assert isinstance(stage.flip(BLUE), Proved)
 
-    stage.haproxy.write_main(
+    stage.proxy.write_main(
         sections=f"frontend own\n    bind 127.0.0.1:{port}\n"
-        f"    use_backend %[str(shop),map({stage.haproxy.folder / 'colours.map'})]\n"
+        f"    use_backend %[str(shop),map({stage.proxy.folder / 'colours.map'})]\n"
     )
-    stage.haproxy.restart()
+    stage.proxy.restart()
 
     assert get(port) == "blue /"
     assert isinstance(stage.flip(GREEN), Proved)
@@ -199,7 +199,7 @@ def test_dead_tcp_colour(stage: Stage, greeters: dict[Colour, Greeter]) -> None:
 
     assert isinstance(outcome, Failed)
     assert outcome.because == Because.NOT_PROVED
-    assert stage.haproxy.map() == {"db": "db_blue"}
+    assert stage.proxy.map() == {"db": "db_blue"}
 
 
 def test_probes_of_the_proxy(stage: Stage) -> None:
@@ -223,8 +223,8 @@ def test_probes_of_the_proxy(stage: Stage) -> None:
 
 def test_socket_path_too_long(stage: Stage) -> None:
     """A folder too deep for a unix socket is said so, not found out by a failed reload."""
-    settings = stage.haproxy.settings()
-    deep = stage.haproxy.root / ("deep" * 20)
+    settings = stage.proxy.settings()
+    deep = stage.proxy.root / ("deep" * 20)
     stage.open(stage.app(), file=deep / settings.file.name)
 
     outcome = stage.flip(BLUE)
@@ -243,11 +243,11 @@ def test_words_from_outside_stay_words(stage: Stage) -> None:
 
 def test_certificates_that_bgd_may_not_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key that is root's only, in the host's own file or in a bind, does not fail the check."""
-    secret = stage.haproxy.root / "secret.pem"
+    secret = stage.proxy.root / "secret.pem"
     secret.write_text("no key that anybody could load")
     monkeypatch.setattr(certificates, "readable", lambda path: path != secret)
     own = f"frontend own\n    bind 127.0.0.1:{free_port()} ssl crt {secret}\n"
-    stage.haproxy.write_main(sections=own)
+    stage.proxy.write_main(sections=own)
     stage.open(stage.app(bind=(f"127.0.0.1:{free_port()} ssl crt {secret}",)))
 
     assert stage.change.check() == []

@@ -1,14 +1,18 @@
 """The load client is the judge of all that follows, so it is judged first."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from bgctl.demo.lanes import whole
 from bgctl.demo.parts import Backends, fetch
 from bgctl.demo.process import until
+from bgd.proxy.certificates import STAND_IN
 from tests.integration.load import Load
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-colour: blue\r\n\r\n"
@@ -27,8 +31,10 @@ def port_of(address: str) -> int:
 class Closer:
     """A server that answers one request per connection, and then closes it as it was told."""
 
-    def __init__(self, *, under_a_request: bool) -> None:
-        self.under_a_request = under_a_request
+    def __init__(self, *, under_a_request: bool, tls: bool) -> None:
+        self.under_a_request, self.tls = under_a_request, tls
+        self.secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.secure.load_cert_chain(STAND_IN)
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -41,8 +47,9 @@ class Closer:
                 return
             threading.Thread(target=self.answer, args=[connection], daemon=True).start()
 
-    def answer(self, connection: socket.socket) -> None:
-        with connection:
+    def answer(self, accepted: socket.socket) -> None:
+        wrap = self.secure.wrap_socket
+        with suppress(OSError), wrap(accepted, server_side=True) if self.tls else accepted as connection:
             if connection.recv(4096):
                 connection.sendall(ANSWER)
             if self.under_a_request:
@@ -75,20 +82,32 @@ def test_tcp_lanes_learn_the_colour_from_the_greeting(tmp_path: Path) -> None:
     assert {("tcp", "green"), ("tcp-new", "green")} == {(r.lane, r.colour) for r in load.records}
 
 
-def test_a_connection_closed_while_idle_is_no_loss(tmp_path: Path) -> None:
+def test_a_head_that_ends_like_a_body_is_no_whole_answer() -> None:
+    """A body in chunks ends with its last chunk, not with a head whose last character is a 0."""
+    head = b"HTTP/1.1 200 OK\r\nx-server: 127.0.0.1:9000\r\n\r\n"
+
+    assert not whole(head.lower(), head, len(head))
+    assert not whole(head.lower(), head + b"6\r\nchunk\n\r\n", len(head))
+    assert whole(head.lower(), head + b"6\r\nchunk\n\r\n0\r\n\r\n", len(head))
+    assert whole(head.lower(), head + b"0\r\n\r\n", len(head))
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_connection_closed_while_idle_is_no_loss(tmp_path: Path, tls: bool) -> None:
     """The server may close a kept-alive connection that has no request under way."""
-    closer = Closer(under_a_request=False)
-    with Load(closer.port, folder=tmp_path, kept=4, new=0, pause_ms=100) as load:
+    closer = Closer(under_a_request=False, tls=tls)
+    with Load(closer.port, folder=tmp_path, kept=4, new=0, pause_ms=100, tls=tls) as load:
         until("connections were used", lambda: load.progress["requests"] > 40)
 
     assert load.summary["idle_closed"] > 0
     assert len(load.lost()) < load.summary["idle_closed"] / 5
 
 
-def test_a_connection_closed_under_a_request_is_a_loss(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_connection_closed_under_a_request_is_a_loss(tmp_path: Path, tls: bool) -> None:
     """The request whose kept-alive connection was closed instead of answered counts as lost."""
-    closer = Closer(under_a_request=True)
-    with Load(closer.port, folder=tmp_path, kept=4, new=0) as load:
+    closer = Closer(under_a_request=True, tls=tls)
+    with Load(closer.port, folder=tmp_path, kept=4, new=0, tls=tls) as load:
         until("requests were lost", lambda: load.progress["lost"] > 10)
 
     assert {"eof", "reset"} >= {record.error for record in load.lost()}

@@ -35,6 +35,7 @@ def report(app: str = "shop", *, because: str = "converged", serves: str | None 
         "serving": serving if serves else None,
         "because": because,
         "detail": "Grün",
+        "way_back": {"open": True, "because": None, "detail": "blue 2.4.0, 3/3", "until": None},
         "colours": {"blue": {**colour, "verdict": "weak"}, "green": colour},
     }
 
@@ -206,7 +207,7 @@ def test_every_metric_says_what_it_is(served: Served, board: Board) -> None:
     text = served.ask("/metrics")[1]
     promised = (
         "backends because consul_errors_total consul_up flip_seconds flips_total generation live"
-        " loop_seconds old_workers probe_seconds reloads_total serving verdict"
+        " loop_seconds old_workers probe_seconds reloads_total reverts_total serving verdict way_back"
     )
 
     assert sorted(re.findall(r"# TYPE bgd_(\S+)", text)) == promised.split()

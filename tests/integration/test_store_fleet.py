@@ -63,7 +63,7 @@ def test_only_a_change_of_meaning_is_told(consul_server: ConsulServer) -> None:
     consul_server.put(LIVE, "blue")
     with fleet(consul_server) as (_, mailbox):
         mailbox.wait(LiveSeen)
-        for key in ("bluegreen/apps/shop/rejected/2", "bluegreen/apps/other/live", "bluegreen/apps/zz"):
+        for key in ("bluegreen/apps/shop/prepare", "bluegreen/apps/other/live", "bluegreen/apps/zz"):
             consul_server.put(key, "green")
         consul_server.delete("bluegreen/apps/other", recurse=True)
         consul_server.put(LIVE, "GREEN ")
@@ -219,7 +219,7 @@ def test_a_lost_right_empties_nothing(tmp_path: Path) -> None:
             server.grant("daemon", ALL)
             mailbox.wait(LiveSeen, says(Colour.BLUE))
             assert not [e for e in mailbox.of(LiveSeen) if gone(e)]
-            assert not mailbox.of(CatalogSeen)
+            assert all(seen.backends[Colour.BLUE] for seen in mailbox.of(CatalogSeen))
 
 
 @pytest.mark.usefixtures("short_waits")
@@ -296,7 +296,7 @@ def test_members_are_read_while_wanted(consul_server: ConsulServer) -> None:
     ):
         one.publish("shop", TOLD)
         two.publish("shop", {**TOLD, "node": "lb-2", "because": "converged"})
-        eventually(lambda: consul_server.get("bluegreen/nodes/shop/lb-2"))
+        eventually(lambda: consul_server.get(REPORT) and consul_server.get("bluegreen/nodes/shop/lb-2"))
         one.follow_members("shop", True)
         seen = mailbox.wait(MembersSeen, lambda seen: len(seen.members) == 2, within_s=2)
         assert [(m.node, m.alive, m.proved) for m in seen.members] == [

@@ -27,7 +27,15 @@ def run(checkout: Path, tool: str, *arguments: str, **extra: str) -> subprocess.
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize(("tool", "variable"), [("get-consul", "CONSUL"), ("get-haproxy", "HAPROXY")])
+@pytest.mark.parametrize(
+    ("tool", "variable"),
+    [
+        ("get-consul", "CONSUL"),
+        ("get-haproxy", "HAPROXY"),
+        ("get-nginx", "NGINX"),
+        ("get-docker", "DOCKERD"),
+    ],
+)
 def test_a_program_named_by_the_environment_is_taken(checkout: Path, tool: str, variable: str) -> None:
     """A program that the environment names is used, and nothing is fetched."""
     ended = run(checkout, tool, **{variable: "/bin/true"})

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bgd.config import AppSettings, ConfigProblems, ProbeSettings, Settings, changed_for_reload, load, parse
+from bgd.config import (
+    AppSettings,
+    ConfigProblems,
+    ProbeSettings,
+    RevertSettings,
+    Settings,
+    changed_for_reload,
+    load,
+    parse,
+)
 from bgd.core.model import MinHealthy
 
 APP = '[[app]]\nname = "shop"\n'
@@ -50,6 +59,8 @@ def test_every_key_at_once() -> None:
         listen = "[::1]:9180"
         [state]
         directory = "/srv/bgd"
+        [notify]
+        command = ["/usr/local/bin/tell", "ops", "ops"]
         [[app]]
         name = "shop"
         service = "shop-web"
@@ -72,6 +83,13 @@ def test_every_key_at_once() -> None:
         [app.flip]
         min_healthy = "80% of live"
         patience = "1h"
+        probation = "0s"
+        [app.revert]
+        auto = false
+        error_rate = "0.5%"
+        latency = "500ms"
+        window = "10m"
+        min_requests = 1
         """
     settings = parse(text, "bgd.toml")
 
@@ -92,10 +110,15 @@ def test_every_key_at_once() -> None:
         expect=((200, 200), (204, 204), (300, 399)),
         max_latency_s=60.0,
     )
-    assert (MinHealthy(80, "percent-of-live"), 3600.0) == (
+    assert (MinHealthy(80, "percent-of-live"), 3600.0, 0.0) == (
         settings.app("shop").flip.min_healthy,
         settings.app("shop").flip.patience_s,
+        settings.app("shop").flip.probation_s,
     )
+    assert settings.app("shop").revert == RevertSettings(
+        auto=False, error_rate=0.005, latency_s=0.5, window_s=600.0, min_requests=1
+    )
+    assert settings.notify == ("/usr/local/bin/tell", "ops", "ops")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +154,7 @@ def test_min_healthy(written: str, meant: MinHealthy) -> None:
         '[consul]\nprefix = "a/"',
         '[consul]\nprefix = "a/../b"',
         '[consul]\ndatacenter = "dc 1"',
-        '[proxy]\nkind = "nginx"',
+        '[proxy]\nkind = "caddy"',
         "[proxy]\nkind = {}",
         '[proxy]\nmain_file = "haproxy.cfg"',
         '[proxy]\nfile = "/srv/bgd/bgd.conf"',
@@ -147,10 +170,16 @@ def test_min_healthy(written: str, meant: MinHealthy) -> None:
         '[proxy]\nunit = "haproxy"',
         "[proxy]\nmax_old_workers = 0",
         "[proxy]\nmax_old_workers = true",
+        '[proxy]\npid_file = "nginx.pid"',
+        "[proxy]\nproof_port = 0",
+        '[proxy]\ncontainer = "-x"',
+        '[proxy]\ncontainer = "a b"',
         '[status]\nlisten = "9180"',
         '[status]\nlisten = "127.0.0.1:0"',
         '[status]\nlisten = "127.0.0.1:65536"',
         '[state]\ndirectory = "state"',
+        '[notify]\ncommand = "tell ops"',
+        "[notify]\ncommand = 1",
     ],
 )
 def test_bad_values_of_the_host(text: str) -> None:
@@ -236,6 +265,28 @@ def test_bad_values_of_the_host(text: str) -> None:
         ('flip.min_healthy = "half"', "flip.min_healthy"),
         ('flip.patience = "0s"', "flip.patience"),
         ('flip.patience = "1000h"', "flip.patience"),
+        ("flip.probation = 300", "flip.probation"),
+        ('flip.probation = "-1s"', "flip.probation"),
+        ('flip.probation = "169h"', "flip.probation"),
+        ('revert = "off"', "revert"),
+        ("revert.auto = 0", "revert.auto"),
+        ('revert.auto = "false"', "revert.auto"),
+        ("revert.error_rate = 5", "revert.error_rate"),
+        ("revert.error_rate = 0.05", "revert.error_rate"),
+        ("revert.error_rate = true", "revert.error_rate"),
+        ('revert.error_rate = "5"', "revert.error_rate"),
+        ('revert.error_rate = "-5%"', "revert.error_rate"),
+        ('revert.error_rate = "100%"', "revert.error_rate"),
+        ('revert.error_rate = "200%"', "revert.error_rate"),
+        ('revert.error_rate = "1e1%"', "revert.error_rate"),
+        ('revert.latency = "2h"', "revert.latency"),
+        ("revert.latency = 1", "revert.latency"),
+        ('revert.window = "0s"', "revert.window"),
+        ('revert.window = "999ms"', "revert.window"),
+        ('revert.window = "11m"', "revert.window"),
+        ("revert.min_requests = 0", "revert.min_requests"),
+        ('revert.min_requests = "50"', "revert.min_requests"),
+        ("revert.min_requests = 1000001", "revert.min_requests"),
     ],
 )
 def test_bad_values_of_an_app(line: str, place: str) -> None:
@@ -267,9 +318,13 @@ def test_a_bare_number_is_no_duration() -> None:
         (f'{APP}interval = "1s"', "app[shop].interval", "it belongs in [app.probe]"),
         (f'[consul]\nnode = "a"\n{APP}', "consul.node", "it belongs above the first table"),
         (f'{APP}sticky = "0s"', "app[shop].sticky", 'the nearest known key here is "'),
-        (f"{APP}[app.revert]\nauto = true", "app[shop].revert", 'the nearest known key here is "'),
-        (f'[proxy]\ncontainer = "x"\n{APP}', "proxy.container", 'the nearest known key here is "'),
-        (f"[notify]\ncommand = []\n{APP}", "notify", 'the nearest known key here is "'),
+        (f"{APP}[app.flip]\nwarmup_requests = 1", "app[shop].flip.warmup_requests", "take it out"),
+        (f'{APP}drain = "0s"', "app[shop].drain", 'the nearest known key here is "'),
+        (f'{APP}preview_header = "X"', "app[shop].preview_header", 'the nearest known key here is "'),
+        (f"{APP}[app.revert]\nautomatic = true", "app[shop].revert.automatic", 'did you mean "auto"?'),
+        (f'{APP}error_rate = "5%"', "app[shop].error_rate", "it belongs in [app.revert]"),
+        (f'[proxy]\nvia = "x"\n{APP}', "proxy.via", 'the nearest known key here is "'),
+        (f"[notify]\ncomand = []\n{APP}", "notify.comand", 'did you mean "command"?'),
         (f'"a\\u001b[31m" = 1\n{APP}', '"a\\u001b[31m"', "the nearest known key"),
     ],
 )
@@ -322,7 +377,9 @@ def test_no_app(text: str) -> None:
     assert "[[app]]" in " ".join(problems(text).values())
 
 
-@pytest.mark.parametrize("text", ["consul = 1", "proxy = []", 'status = "x"', "state = 2020-01-01"])
+@pytest.mark.parametrize(
+    "text", ["consul = 1", "proxy = []", 'status = "x"', "state = 2020-01-01", 'notify = "x"']
+)
 def test_what_is_not_a_table(text: str) -> None:
     """A table that is written as a value says how to write it."""
     assert "is not a table" in problems(f"{text}\n{APP}")[text.split(" ")[0]]
@@ -348,6 +405,8 @@ def two(first: str, second: str) -> str:
         ('mode = "tcp"', 'mode = "tcp"', "app[b].bind", "address of its own"),
         ("", 'bind = ["*:81"]\nmode = "tcp"\nhosts = ["x"]', "app[b].hosts", "http"),
         ("", 'bind = ["*:81"]\nmode = "tcp"\npaths = ["/x"]', "app[b].paths", "http"),
+        ("", 'bind = ["*:81"]\nmode = "tcp"\nrevert.error_rate = "5%"', "app[b].revert.error_rate", "http"),
+        ("", 'bind = ["*:81"]\nmode = "tcp"\nrevert.latency = "1s"', "app[b].revert.latency", "http"),
         ('bind = ["[::0]:80"]', 'bind = [":::80 accept-proxy"]', "app[b].bind[0]", "[::]:80"),
     ],
 )
@@ -367,6 +426,7 @@ def test_two_apps_that_clash(first: str, second: str, place: str, said: str) -> 
         ('paths = ["/a"]', 'paths = ["/a/b"]'),
         ("", 'bind = ["127.0.0.1:80"]'),
         ("", 'bind = ["*:81"]\nmode = "tcp"'),
+        ("", 'bind = ["*:81"]\nmode = "tcp"\nrevert = {auto = false, error_rate = "0%", latency = "0s"}'),
         ("bind = []", "bind = []"),
         ('bind = [":80"]\nhosts = ["x"]', 'bind = ["0.0.0.0:80"]'),
         ('bind = ["/run/a.sock mode 600"]', 'bind = ["/run/b.sock"]'),
@@ -423,6 +483,14 @@ def test_what_the_hosts_own_file_does_not_bind(tmp_path: Path, line: str) -> Non
     assert app(f'[proxy]\nmain_file = "{main}"\n{APP}').name == "shop"
 
 
+def test_a_container_has_a_main_file_of_its_own(tmp_path: Path) -> None:
+    """A file of this host says nothing about a proxy in a container."""
+    main = tmp_path / "haproxy.cfg"
+    main.write_text("bind :80\n")
+
+    assert app(f'[proxy]\nmain_file = "{main}"\ncontainer = "lb"\n{APP}').name == "shop"
+
+
 def test_a_main_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     """Whether the host's own file can be read is not this file's fault."""
     for main in (tmp_path, tmp_path / "missing"):
@@ -446,9 +514,11 @@ def test_load(tmp_path: Path) -> None:
     [
         ("", []),
         ('[[app]]\nname = "other"\nbind = ["*:81"]', []),
+        ('[notify]\ncommand = ["tell"]', []),
         ('node = "x"', ["node"]),
         ('[consul]\nprefix = "x"\ntoken_file = "/x"', ["consul.token_file", "consul.prefix"]),
         ('[proxy]\nruntime_socket = "/x"\nfile = "/x/x.cfg"', ["proxy.file", "proxy.runtime_socket"]),
+        ('[proxy]\ncontainer = "lb"\nproof_port = 9', ["proxy.proof_port", "proxy.container"]),
         ('[status]\nlisten = ""\n[state]\ndirectory = "/x"', ["status.listen", "state.directory"]),
     ],
 )
@@ -467,6 +537,8 @@ _PIECES = [
         "[app]\n",
         "[app.probe]\n",
         "[app.flip]\n",
+        "[app.revert]\n",
+        "[notify]\n",
         "[consul]\n",
         "[proxy]\n",
         "[status]\n",
@@ -485,6 +557,10 @@ _PIECES = [
         "interval",
         "expect",
         "min_healthy",
+        "command",
+        "auto",
+        "error_rate",
+        "window",
     ),
     *(
         "node",
@@ -577,10 +653,11 @@ def test_any_value_at_any_key_is_only_ever_a_problem() -> None:
     """Any value of any type at any key gives settings or problems in plain words."""
     draw = random.Random(4)
     keys = {
-        "": ["node", "consul", "proxy", "status", "state"],
+        "": ["node", "consul", "proxy", "status", "state", "notify"],
         "[consul]": ["address", "token_file", "ca_file", "cert_file", "key_file", "prefix", "datacenter"],
-        "[proxy]": ["kind", "main_file", "file", "templates", "check", "reload", "runtime_socket", "unit"],
+        "[proxy]": ["kind", "main_file", "file", "templates", "check", "reload", "pid_file", "container"],
         "[status]": ["listen"],
+        "[notify]": ["command"],
         "[state]": ["directory"],
         "[[app]]": [
             "name",
@@ -605,10 +682,11 @@ def test_any_value_at_any_key_is_only_ever_a_problem() -> None:
             "expect",
             "max_latency",
         ],
-        "[app.flip]": ["min_healthy", "patience"],
+        "[app.flip]": ["min_healthy", "patience", "probation"],
+        "[app.revert]": ["auto", "error_rate", "latency", "window", "min_requests"],
     }
     readable = 0
-    for _ in range(2000):
+    for _ in range(3000):
         text = "".join(
             f"{table}\n" + "".join(f"{key} = {_nonsense(draw)}\n" for key in names if draw.random() < 0.2)
             for table, names in keys.items()

@@ -24,6 +24,33 @@ def test_every_key_is_documented_with_its_default() -> None:
     assert settings == defaults
 
 
+def test_every_example_is_right() -> None:
+    """Each bgd.toml in docs/configuration.md is accepted as it stands, or with an app below it."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    examples = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+    assert len(examples) > 5
+    for example in examples:
+        app = "" if "[[app]]" in example else '\n[[app]]\nname = "shop"\nbind = []\n'
+        assert config.parse(example + app, "docs/configuration.md").apps
+
+
+def test_every_bound_is_true() -> None:
+    """What docs/configuration.md says of a key's default and bounds is so."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `(\w+)\.(\w+)` \| `(.+?)` \| `(.+?)` \| `(.+?)` \|", text, re.MULTILINE)
+    least = config.parse('[[app]]\nname = "shop"\n', "least")
+
+    def settings(table: str, key: str, value: str) -> config.Settings:
+        place = table if table == "notify" else f"app.{table}"
+        return config.parse(f'[[app]]\nname = "shop"\n[{place}]\n{key} = {value}\n', "example")
+
+    assert {"flip", "revert", "notify"} == {table for table, *_ in rows}
+    for table, key, default, low, high in rows:
+        assert settings(table, key, default) == least
+        assert settings(table, key, low) != settings(table, key, high)
+
+
 @pytest.mark.parametrize(
     "document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/configuration.md"]
 )

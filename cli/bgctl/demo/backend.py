@@ -8,9 +8,9 @@ Each HTTP answer names its colour (X-Colour) and its address (X-Server). Paths:
 With `--tcp` a connection is greeted by `colour server` and then echoes bytes.
 
 Orders come on standard input, one a line, and each is answered by a line, `ok` or what was wrong:
-`open COLOUR=ADDRESS` · `close ADDRESS` (cuts what is open, too) · `fail ADDRESS` (answers 500) ·
-`slow ADDRESS MS` · `heal ADDRESS`. The end of standard input ends the process, so that no backend
-outlives what started it.
+`open COLOUR=ADDRESS` · `retire ADDRESS` (what is open goes on) · `close ADDRESS` (cuts it) ·
+`fail ADDRESS` (answers 500) · `slow ADDRESS MS` · `heal ADDRESS`. The end of standard input ends the
+process, so that no backend outlives what started it.
 """
 
 import heapq
@@ -83,9 +83,13 @@ class Server:
         self.listeners[address] = listener
         self.watch(listener.socket, lambda _: self.accept(listener))
 
-    def close(self, address: str) -> None:
+    def retire(self, address: str) -> Listener:
         listener = self.listeners.pop(address)
         self.forget(listener.socket)
+        return listener
+
+    def close(self, address: str) -> None:
+        listener = self.retire(address)
         for connection in list(listener.connections):
             self.drop(connection)
 
@@ -219,6 +223,8 @@ def obey(server: Server, line: str) -> str:
     match line.split():
         case ["open", where] if "=" in where:
             server.open(*where.split("=", 1))
+        case ["retire", address] if address in server.listeners:
+            server.retire(address)
         case ["close", address] if address in server.listeners:
             server.close(address)
         case ["fail", address] if address in server.listeners:

@@ -5,96 +5,53 @@ server closes while it is idle is no loss, one that is closed under a request is
 (websocket, TCP) may never be closed by the other side at all.
 """
 
-import select
-import socket
 from collections.abc import Callable
+from random import Random
 from typing import Any, ClassVar
 
-READ_BYTES = 65536
-# Told once, edge by edge: a request then costs no change of the poll set.
-EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-IP_BIND_ADDRESS_NO_PORT = 24
-GOOD = (200, 101)
+from bgctl.demo.wire import Wire
+
+LONGEST_PAUSE_S = 0.9
+"""Everybody speaks at least once a second: the promise that is judged here is made to such users."""
 
 Note = tuple[str, int, int, int, int, str, str, str]
 
 
-class Lane:
-    """One connection at a time, opened when it is needed, from a source address of its own."""
+class Lane(Wire):
+    """One connection at a time, opened when it is needed."""
 
     kind: ClassVar[str] = ""
     keep: ClassVar[bool] = True
     held: ClassVar[bool] = False
 
     def __init__(self, client: Any, number: int, request: bytes, pause_s: float) -> None:
-        self.client, self.request, self.pause_s = client, request, pause_s
-        # One address has 28 000 ports, each kept for a minute by the last connection.
-        self.source = (f"127.1.{number // 250}.{number % 250 + 1}", 0)
-        self.socket: socket.socket | None = None
-        self.connected = self.busy = False
-        self.received = b""
+        super().__init__(client, number)
+        self.request, self.pause_s = request, pause_s
+        self.busy = False
         self.reused = self.started_ns = 0
         self.colour = self.server = ""
+
+    def pause(self, draw: Random) -> float:
+        """How long this user thinks now, as independent users do."""
+        return min(draw.expovariate(1.0) * self.pause_s, LONGEST_PAUSE_S)
 
     def start(self, now_ns: int) -> None:
         """Send the next request, over a new connection if there is none."""
         self.started_ns, self.busy, self.received = now_ns, True, b""
-        if self.socket is not None:
-            self.reused = 1
+        self.reused = int(self.socket is not None)
+        if self.reused:
             self.send()
-            return
-        self.reused, self.connected = 0, False
-        self.socket = new = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        new.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-        new.bind(self.source)
-        new.connect_ex(self.client.target)
-        self.client.watch(new.fileno(), self)
-
-    def on_event(self, events: int) -> None:
-        if self.socket is None:
-            return
-        if not self.connected and events & select.EPOLLOUT:
-            if events & select.EPOLLERR:
-                self.fail("refused")
-                return
-            self.connected = True
-            self.begin()
-        if events & ~select.EPOLLOUT and self.socket is not None:
-            self.read(self.socket, to_the_end=bool(events & select.EPOLLRDHUP))
+        else:
+            self.open()
 
     def begin(self) -> None:
-        """The connection stands."""
         self.send()
 
     def send(self) -> None:
-        assert self.socket is not None
-        try:
-            self.socket.send(self.next_request())
-        except OSError:
-            self.fail("reset")
+        self.write(self.next_request())
 
     def next_request(self) -> bytes:
         return self.request
-
-    def read(self, sock: socket.socket, *, to_the_end: bool) -> None:
-        try:
-            received = sock.recv(READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.closed("reset")
-            return
-        if not received:
-            self.closed("eof")
-            return
-        self.received = self.received + received if self.received else received
-        self.take()
-        if (to_the_end or len(received) == READ_BYTES) and self.socket is sock:
-            self.read(sock, to_the_end=to_the_end)  # no further edge will tell of what is left
-
-    def take(self) -> None:
-        """Look whether the answer is whole."""
-        raise NotImplementedError
 
     def closed(self, how: str) -> None:
         if self.busy:
@@ -119,12 +76,6 @@ class Lane:
         self.busy = False
         if was_due:  # a lane that was pausing is in the queue already
             self.client.later(self, now_ns)
-
-    def drop(self) -> None:
-        if self.socket is not None:
-            self.client.forget(self.socket.fileno())
-            self.socket.close()
-        self.socket, self.connected = None, False
 
 
 class Kept(Lane):
@@ -151,6 +102,15 @@ class New(Kept):
     """HTTP over a new connection for each request."""
 
     kind, keep = "new", False
+
+
+class Steady(Kept):
+    """HTTP over one connection, by someone who asks hardly more than once a second."""
+
+    kind = "steady"
+
+    def pause(self, draw: Random) -> float:
+        return draw.uniform(0.5, LONGEST_PAUSE_S)
 
 
 class Slow(Kept):
@@ -230,7 +190,7 @@ def whole(head: bytes, received: bytes, body: int) -> bool:
     if at >= 0:
         line_end = head.find(b"\r", at)
         return len(received) - body >= int(head[at + 17 : line_end if line_end > 0 else None])
-    return received.endswith(b"0\r\n\r\n")
+    return received.endswith(b"\n0\r\n\r\n", body - 1)
 
 
 def field(head: bytes, name: bytes) -> str:

@@ -3,9 +3,10 @@
     python -m bgctl.demo.load 127.0.0.1:8080 --kept 24 --new 24 --pause-ms 18 -o records.csv
 
 24 + 24 lanes with a mean pause of 18 ms make about 2 500 requests a second. Pauses are drawn
-exponentially, as independent users make them. It runs until its standard input ends, it is
-terminated, or `--seconds` are over; then it waits for what is under way, writes the records, and
-prints a summary as JSON. With `--progress` it prints a line of JSON each half second before that.
+exponentially, as independent users make them, but nobody is silent for more than 0.9 s. With `--tls`
+all lanes speak TLS, and take any certificate. It runs until its standard input ends, it is terminated,
+or `--seconds` are over; then it waits for what is under way, writes the records, and prints a summary
+as JSON. With `--progress` it prints a line of JSON each half second before that.
 """
 
 import argparse
@@ -16,13 +17,16 @@ import os
 import random
 import select
 import signal
+import ssl
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 from bgctl.demo import lanes, records
+from bgctl.demo.wire import EVENTS, Wire, unverified
 
 PROGRESS_NS = 500_000_000
 GRACE_NS = 10_000_000_000
@@ -33,14 +37,23 @@ class Client:
 
     now_ns = staticmethod(time.monotonic_ns)
 
-    def __init__(self, target: tuple[str, int], *, seed: int = 1) -> None:
+    def __init__(
+        self,
+        target: tuple[str, int],
+        *,
+        seed: int = 1,
+        host: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.host, self.tls = host, tls
         self.target, self.draw = target, random.Random(seed)  # noqa: S311 (pauses, not secrets)
         self.poll = select.epoll()
         self.lanes: list[lanes.Lane] = []
-        self.lane_of: dict[int, lanes.Lane] = {}
+        self.wire_of: dict[int, Wire] = {}
         self.queue: list[tuple[int, int, lanes.Lane]] = []
         self.records: list[lanes.Note] = []
-        self.order, self.idle_closed, self.ending = count(), 0, False
+        self.order, self.ending = count(), False
+        self.idle_closed = self.refused = 0  # neither is a loss
         self.counted = self.lost = 0
         self.stop_fd: int | None = None
 
@@ -51,15 +64,15 @@ class Client:
             self.later(lane, self.now_ns())
 
     def later(self, lane: lanes.Lane, now_ns: int) -> None:
-        due_ns = now_ns + int(self.draw.expovariate(1.0) * lane.pause_s * 1e9)
+        due_ns = now_ns + int(lane.pause(self.draw) * 1e9)
         heapq.heappush(self.queue, (due_ns, next(self.order), lane))
 
-    def watch(self, fd: int, lane: lanes.Lane) -> None:
-        self.lane_of[fd] = lane
-        self.poll.register(fd, lanes.EVENTS)
+    def watch(self, fd: int, wire: Wire) -> None:
+        self.wire_of[fd] = wire
+        self.poll.register(fd, EVENTS)
 
     def forget(self, fd: int) -> None:
-        self.lane_of.pop(fd, None)
+        self.wire_of.pop(fd, None)
 
     def run(self, *, seconds: float, progress: bool) -> None:
         end_ns = self.now_ns() + int(seconds * 1e9)
@@ -84,8 +97,8 @@ class Client:
             # epoll rounds up to whole milliseconds, which would gather the requests in bunches.
             select.select([self.poll], [], [], wait_s)
         for fd, events in self.poll.poll(0):
-            if lane := self.lane_of.get(fd):
-                lane.on_event(events)
+            if wire := self.wire_of.get(fd):
+                wire.on_event(events)
             elif fd == self.stop_fd and not os.read(fd, 4096):
                 self.ending = True
 
@@ -135,6 +148,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", type=Path, help="where the records go, as CSV")
     parser.add_argument("--kept", type=int, default=24, help="lanes that keep their connection alive")
     parser.add_argument("--new", type=int, default=24, help="lanes that open a connection per request")
+    parser.add_argument("--steady", type=int, default=0, help="kept lanes that ask each 0.5 to 0.9 s")
     parser.add_argument("--slow", type=int, default=0, help="lanes that ask for slow answers")
     parser.add_argument("--streams", type=int, default=0, help="lanes that ask for streams")
     parser.add_argument("--websockets", type=int, default=0, help="websockets held open")
@@ -147,6 +161,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=86400.0)
     parser.add_argument("--path", default="/")
     parser.add_argument("--host", default="shop.example")
+    parser.add_argument("--tls", action="store_true", help="all lanes over TLS, with any certificate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--progress", action="store_true")
     return parser
@@ -155,12 +170,14 @@ def arguments() -> argparse.ArgumentParser:
 def client(given: argparse.Namespace) -> Client:
     """The client with the lanes that were asked for."""
     address, _, port = given.target.rpartition(":")
-    made = Client((address, int(port)), seed=given.seed)
+    tls = unverified() if given.tls else None
+    made = Client((address, int(port)), seed=given.seed, host=given.host, tls=tls)
     short_s, held_s = given.pause_ms / 1000, given.held_pause_ms / 1000
     path, host = given.path.rstrip("/"), given.host
     stream = f"{path}/stream?n=20&ms={given.stream_ms // 20}"
     made.add(lanes.Kept, given.kept, request(given.path, host), short_s)
     made.add(lanes.New, given.new, request(given.path, host, "Connection: close"), short_s)
+    made.add(lanes.Steady, given.steady, request(given.path, host), short_s)
     made.add(lanes.Slow, given.slow, request(f"{path}/slow?ms={given.slow_ms}", host), held_s)
     made.add(lanes.Stream, given.streams, request(stream, host), held_s)
     made.add(lanes.Websocket, given.websockets, request(f"{path}/ws", host, *UPGRADE), held_s)
@@ -169,9 +186,9 @@ def client(given: argparse.Namespace) -> Client:
     return made
 
 
-def main() -> int:
-    given = arguments().parse_args()
-    made = client(given)
+def main(parser: argparse.ArgumentParser, make: Callable[[argparse.Namespace], Client]) -> int:
+    given = parser.parse_args()
+    made = make(given)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(made, "ending", True))
     made.stop_on(0)
@@ -179,10 +196,10 @@ def main() -> int:
     made.run(seconds=given.seconds, progress=given.progress)
     if given.out:
         records.write(given.out, made.records)
-    cpu = time.process_time()
-    print(json.dumps(records.summary(made.records) | {"idle_closed": made.idle_closed, "cpu_s": cpu}))
+    more = {"idle_closed": made.idle_closed, "refused": made.refused, "cpu_s": time.process_time()}
+    print(json.dumps(records.summary(made.records) | more))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(arguments(), client))

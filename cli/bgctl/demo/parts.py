@@ -1,9 +1,8 @@
-"""The real parts of the story: Consul, HAProxy, backends, load, and bgd itself, each as a process."""
+"""The real parts of the story but the proxy: Consul, backends, load, and bgd itself, each as a process."""
 
 import http.client
 import json
 import re
-import shlex
 import subprocess
 import sys
 import threading
@@ -11,10 +10,13 @@ import urllib.parse
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bgctl.demo import records
 from bgctl.demo.process import LateError, Process, environment, free_ports, program
+
+if TYPE_CHECKING:
+    from bgctl.demo.proxies import Proxy
 
 
 def fetch(port: int, method: str, path: str, body: str | None = None, *, timeout_s: float = 10) -> Any:
@@ -103,39 +105,6 @@ class Consul(Process):
         self.put("/v1/agent/service/register", json.dumps(body))
 
 
-class Haproxy(Process):
-    """HAProxy as a host runs it: its own main file, and a folder for bgd's part."""
-
-    MAIN = """\
-global
-    stats socket {folder}/admin.sock mode 600 level admin expose-fd listeners
-    maxconn 2000
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 30s
-    timeout server 30s
-    timeout tunnel 1h
-frontend health
-    bind 127.0.0.1:{port}
-    http-request return status 200
-"""
-
-    def __init__(self, folder: Path, *, main: str | None = None) -> None:
-        (self.port,) = free_ports(1)
-        self.folder, self.main_file = folder, folder / "haproxy.cfg"
-        self.runtime_socket, self.master_socket = folder / "admin.sock", folder / "master.sock"
-        self.part = folder / "haproxy" / "bgd.cfg"
-        self.part.parent.mkdir(exist_ok=True)
-        self.main_file.write_text((main or self.MAIN).format(folder=folder, port=self.port))
-        arguments = ["-W", "-db", "-S", f"{self.master_socket},mode,600"]
-        files = ["-f", str(self.main_file), "-f", str(self.part.parent)]
-        super().__init__([program("haproxy"), *arguments, *files], folder / "haproxy.log")
-
-    def wait_ready(self) -> None:
-        self.until_ready("HAProxy answers", lambda: fetch(self.port, "GET", "/") is not None)
-
-
 class Backends(Process):
     """One process with the backends of both colours."""
 
@@ -177,6 +146,7 @@ class Load(Process):
     """The load client on its way; when it is stopped, what it has seen."""
 
     stop_s = 30.0
+    module = "bgctl.demo.load"
 
     def __init__(self, folder: Path, port: int, *options: str, name: str = "load") -> None:
         self.out = folder / f"{name}.csv"
@@ -184,8 +154,8 @@ class Load(Process):
         self.summary: dict[str, Any] = {}
         self.records: list[records.Record] = []
         self.ended = False
-        module = [sys.executable, "-m", "bgctl.demo.load", f"127.0.0.1:{port}", "--progress"]
-        super().__init__([*module, "-o", self.out, *options], folder / f"{name}.log")
+        command = [sys.executable, "-m", self.module, f"127.0.0.1:{port}", "--progress"]
+        super().__init__([*command, "-o", self.out, *options], folder / f"{name}.log")
 
     def stdout(self) -> int:
         return subprocess.PIPE
@@ -227,7 +197,7 @@ class Load(Process):
 
 
 class Daemon(Process):
-    """bgd, beside one HAProxy, for one app named shop."""
+    """bgd, beside one proxy: for one app that has every path, or several with their names as paths."""
 
     CONFIGURATION = """\
 node = "lb-1"
@@ -236,13 +206,12 @@ node = "lb-1"
 address = "{consul}"
 
 [proxy]
+kind = "{proxy.kind}"
 main_file = "{proxy.main_file}"
 file = "{proxy.part}"
 templates = "{proxy.folder}/templates"
-runtime_socket = "{proxy.runtime_socket}"
-master_socket = "{proxy.master_socket}"
-check = "{check} -c -f {{main_file}} -f {{folder}}"
-
+check = "{proxy.check}"
+{proxy.settings}
 [status]
 listen = "127.0.0.1:{status}"
 
@@ -256,8 +225,17 @@ bind = ["127.0.0.1:{port}"]
 paths = [{path}]
 """
 
-    def __init__(self, folder: Path, consul: Consul, proxy: Haproxy, apps: Sequence[str] = ("shop",)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        consul: Consul,
+        proxy: "Proxy",
+        apps: Sequence[str] = ("shop",),
+        settings: str = "",
+    ) -> None:
+        """`settings` are further lines of each app's table."""
         self.port, self.status = free_ports(2)
+        self.settings = settings
         self.configuration, state = folder / "bgd.toml", folder / "state"
         state.mkdir(exist_ok=True)
         head = self.CONFIGURATION.format(
@@ -265,15 +243,14 @@ paths = [{path}]
             proxy=proxy,
             status=self.status,
             state=state,
-            check=shlex.quote(program("haproxy")),
         )
-        self.configuration.write_text(head + "".join(self.app(name, first=name == apps[0]) for name in apps))
+        tables = (self.app(name, f'"/{name}"' if len(apps) > 1 else "") for name in apps)
+        self.configuration.write_text(head + "".join(tables))
         arguments = ["-m", "bgd", "run", "--config", str(self.configuration)]
         super().__init__([sys.executable, *arguments], folder / "bgd.log")
 
-    def app(self, name: str, *, first: bool) -> str:
-        """The first app takes every path that no other one has."""
-        return self.APP.format(name=name, port=self.port, path="" if first else f'"/{name}"')
+    def app(self, name: str, path: str) -> str:
+        return self.APP.format(name=name, port=self.port, path=path) + self.settings
 
     def wait_ready(self) -> None:
         self.until_ready("bgd runs", lambda: fetch(self.status, "GET", "/healthz") is not None)

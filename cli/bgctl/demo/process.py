@@ -132,10 +132,15 @@ class Process:
                 stderr=log,
                 text=True,
                 start_new_session=True,
-                env=environment() | {"TMPDIR": str(self.log.parent)},  # what they leave goes with it
+                env=self.environment(),
             )
         self.wait_ready()
         return self
+
+    def environment(self) -> dict[str, str]:
+        given = environment() | {"TMPDIR": str(self.log.parent)}  # what they leave goes with it
+        given.pop("NGINX", None)  # to us a program, to nginx the sockets that it inherits
+        return given
 
     def stdout(self) -> int | None:
         """Where the child's answers go; by default into its log."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-SHORT = ("kept", "new", "tcp-new")
+SHORT = ("kept", "new", "steady", "h2", "tcp-new")
 """Lanes whose every request may be sent to either colour; the others stay where they began."""
 
 

@@ -1,7 +1,8 @@
-"""The story that `bgctl demo` tells: a shop's checkouts move from blue to green and back, under load.
+"""The story that `bgctl demo` tells: a shop's checkouts move from blue to green and back, under load; then
+green turns slow, and the shop stays open.
 
-Everything in it is real and runs on loopback only: Consul, HAProxy, the backends, bgd, and a load client
-that never repeats a request. Nothing of it is left when the story ends, however it ends.
+Everything in it is real and runs on loopback only: Consul, HAProxy or nginx, the backends, bgd, and a load
+client that never repeats a request. Nothing of it is left when the story ends, however it ends.
 """
 
 import json
@@ -19,12 +20,19 @@ from types import FrameType
 import attrs
 import click
 
-from bgctl.demo.parts import Backends, Consul, Daemon, Haproxy, Load, fetch
+from bgctl.demo.parts import Backends, Consul, Daemon, Load, fetch
 from bgctl.demo.process import LateError, MissingError, environment, scratch
+from bgctl.demo.proxies import KINDS, Proxy
+from bgctl.demo.records import SHORT
 
 LIVE_KEY = "bluegreen/apps/shop/live"
 ORDER_KEY = "bluegreen/apps/shop/order"
 RELEASES = {"blue": "2.4.0", "green": "2.5.0"}
+SETTINGS = """\
+probe = { interval = "200ms", timeout = "800ms", max_latency = "250ms" }
+flip = { probation = "2s" }
+"""
+TOO_LONG_MS, SLOW_MS = 250, 400
 SETTLE_S = 3.0  # of load before and after each flip
 BGCTL_S = 60.0
 
@@ -62,6 +70,7 @@ class Stage:
 
     teller: Teller
     consul: Consul
+    backends: Backends
     daemon: Daemon
 
     def bgctl(self, *arguments: str) -> None:
@@ -91,6 +100,20 @@ class Stage:
     def until_answered(self, colour: str) -> None:
         self.daemon.until_ready(f"the shop is answered by {colour}", lambda: self.answers(colour))
 
+    def until_good(self, colour: str) -> None:
+        """Wait until the colour's release has served its probation."""
+        key = f"/v1/kv/bluegreen/apps/shop/good/{colour}"
+        self.consul.until_ready(f"{colour} is known good", lambda: bool(self.consul.get(key)))
+
+    def until_way_back(self) -> str:
+        """Wait until bgd could go back by itself, and return where to."""
+        self.daemon.until_ready("there is a way back", lambda: bool(self.way_back().get("open")))
+        return str(self.way_back()["detail"])
+
+    def way_back(self) -> dict[str, object]:
+        told = fetch(self.daemon.status, "GET", "/status")
+        return (told["apps"][0]["way_back"] or {}) if told and told["apps"] else {}
+
     def settle(self, load: Load) -> None:
         """Let the load go on for a while, and say how it goes."""
         end_s = time.monotonic() + SETTLE_S
@@ -108,6 +131,13 @@ def by_bgctl(stage: Stage) -> int:
     return order_written_ns(stage.consul)
 
 
+def once_more(stage: Stage) -> int:
+    """Order green again, when blue has served long enough to be a way back."""
+    stage.until_good("blue")
+    stage.bgctl("set-live", "green", "--reason", "once more")
+    return order_written_ns(stage.consul)
+
+
 def by_hand(stage: Stage) -> int:
     """Write the key as somebody in Consul's web UI does, and return when that was sent."""
     stage.teller.tell(f"and back: PUT {LIVE_KEY} = blue, as Consul's web UI does it")
@@ -122,11 +152,26 @@ def flip(stage: Stage, load: Load, before: str, after: str, order: Callable[[Sta
     stage.until_answered(after)
     stage.teller.tell(f"{after} {RELEASES[after]} is live")
     stage.settle(load)
-    way = "bgctl set-live" if order is by_bgctl else "plain PUT of the key"
+    way = "plain PUT of the key" if order is by_hand else "bgctl set-live"
     return Flip(before, after, way, written_ns)
 
 
-def open_stage(teller: Teller, folder: Path, stack: ExitStack) -> Stage:
+def turn_slow(stage: Stage, load: Load) -> int:
+    """Green is live and turns slow; nobody does anything, and blue reopens. When it turned slow."""
+    way_back = stage.until_way_back()
+    stage.teller.tell(f"the way back is open: {way_back}")
+    stage.teller.tell(f"green turns slow: each answer takes {SLOW_MS} ms, where {TOO_LONG_MS} ms are borne")
+    began_ns = time.monotonic_ns()
+    for address in stage.backends.of("green"):
+        stage.backends.order(f"slow {address} {SLOW_MS}")
+    stage.until_answered("blue")
+    stage.teller.tell("blue has reopened, and nobody did anything; green finishes what it has begun")
+    stage.settle(load)
+    stage.bgctl("history", "shop", "-n", "4")
+    return began_ns
+
+
+def open_stage(teller: Teller, kind: type[Proxy], folder: Path, stack: ExitStack) -> Stage:
     """Start everything but the load, and make blue live."""
     teller.tell("a shop in two colours, blue (release 2.4.0) and green (2.5.0), with three backends each")
     backends = stack.enter_context(Backends(folder, ["blue"] * 3 + ["green"] * 3))
@@ -134,34 +179,42 @@ def open_stage(teller: Teller, folder: Path, stack: ExitStack) -> Stage:
     teller.tell(f"Consul is up at {consul.url}; all six backends are registered there")
     for colour, address in backends.addresses:
         consul.register("shop", colour, address, RELEASES[colour])
-    proxy = stack.enter_context(Haproxy(folder))
-    teller.tell("HAProxy is up, with a file of its own that bgd never touches")
-    daemon = stack.enter_context(Daemon(folder, consul, proxy))
+    proxy = stack.enter_context(kind(folder))
+    teller.tell(f"{proxy.title} is up, with a file of its own that bgd never touches")
+    daemon = stack.enter_context(Daemon(folder, consul, proxy, settings=SETTINGS))
     teller.tell(f"bgd, the daemon, is up beside it; it will open the shop at http://127.0.0.1:{daemon.port}")
-    stage = Stage(teller, consul, daemon)
+    stage = Stage(teller, consul, backends, daemon)
     stage.bgctl("init", "shop", "--live", "blue")
     stage.until_answered("blue")
     teller.tell("the shop is open, blue answers")
     return stage
 
 
-def play(teller: Teller, folder: Path, stack: ExitStack) -> tuple[Load, list[Flip]]:
-    """The whole story; the load has ended when it returns."""
-    stage = open_stage(teller, folder, stack)
+def play(teller: Teller, kind: type[Proxy], folder: Path, stack: ExitStack) -> tuple[Load, list[Flip], int]:
+    """The whole story; the load has ended when it returns. At last when green turned slow."""
+    stage = open_stage(teller, kind, folder, stack)
     teller.tell("load comes up: kept-alive and new connections, websockets, streams, slow answers")
     held = ("--websockets", "8", "--streams", "4", "--slow", "4")
     load = stack.enter_context(Load(folder, stage.daemon.port, "--kept", "20", "--new", "20", *held))
     stage.settle(load)
-    flips = [flip(stage, load, "blue", "green", by_bgctl), flip(stage, load, "green", "blue", by_hand)]
+    flips = [
+        flip(stage, load, "blue", "green", by_bgctl),
+        flip(stage, load, "green", "blue", by_hand),
+        flip(stage, load, "blue", "green", once_more),
+    ]
+    slow_ns = turn_slow(stage, load)
     teller.tell("load goes down; what is under way comes to its end")
     load.stop()
-    return load, flips
+    return load, flips, slow_ns
 
 
-def last_old_ms(load: Load, flips: Sequence[Flip], number: int) -> float | None:
-    """How long after its key was written the old colour last answered; None when the flip is not seen."""
+def last_old_ms(load: Load, flips: Sequence[Flip], number: int, end_ns: int) -> float | None:
+    """How long after its key was written the old colour last answered; None when the flip is not seen.
+
+    What came from `end_ns` on was no flip that anybody ordered.
+    """
     this = flips[number]
-    end_ns = flips[number + 1].written_ns if number + 1 < len(flips) else 1 << 63
+    end_ns = flips[number + 1].written_ns if number + 1 < len(flips) else end_ns
     if not load.last(this.after, after_ns=this.written_ns, before_ns=end_ns):
         return None
     last_ns = load.last(this.before, before_ns=end_ns)
@@ -174,15 +227,33 @@ def ended(each: Flip, late_ms: float | None) -> str:
     return f"last {each.before} answer {max(late_ms, 0.0):.1f} ms after the key was written"
 
 
-def conclude(load: Load, flips: Sequence[Flip]) -> bool:
-    """Say what came of it; true when nothing was lost and both flips happened."""
+def slow_answers(load: Load, slow_ns: int) -> tuple[int, float]:
+    """How many customers green kept waiting, and for how long after it turned slow that went on, in s."""
+    met = [
+        record.start_ns
+        for record in load.records
+        if record.lane in SHORT
+        and record.colour == "green"
+        and (record.end_ns - record.start_ns) / 1e6 > TOO_LONG_MS
+        and record.start_ns > slow_ns - SLOW_MS * 1_000_000
+    ]
+    return len(met), (max(met) - slow_ns) / 1e9 if met else 0.0
+
+
+def conclude(load: Load, flips: Sequence[Flip], slow_ns: int) -> bool:
+    """Say what came of it; true when nothing was lost, all flips happened, and the shop stayed open."""
     lost = load.lost()
     click.echo(f"\nrequests sent  {len(load.records)}\nrequests lost  {len(lost)}")
     good = bool(load.records) and not lost
     for number, each in enumerate(flips):
-        late_ms = last_old_ms(load, flips, number)
+        late_ms = last_old_ms(load, flips, number, slow_ns)
         good = good and late_ms is not None
         click.echo(f"{each.before} → {each.after}  by {each.way}: {ended(each, late_ms)}")
+    met, lasted_s = slow_answers(load, slow_ns)
+    reopened = bool(load.last("blue", after_ns=slow_ns))
+    what = f"blue reopened by itself after {lasted_s:.2f} s; {met} requests met a slow answer"
+    click.echo(f"green turned slow: {what if reopened else 'blue never reopened'}")
+    good = good and reopened
     for record in lost[:5]:
         click.echo(f"lost: {record.lane} request of {record.start_ns} ns: {record.error} {record.server}")
     return good
@@ -216,12 +287,19 @@ def undisturbed() -> Iterator[None]:
 
 
 @click.command("demo")
-def demo() -> None:
-    """Flip a real shop under load, there and back, on this machine."""
+@click.option(
+    "--proxy",
+    type=click.Choice(list(KINDS)),
+    default="haproxy",
+    show_default=True,
+    help="The proxy to tell it on.",
+)
+def demo(proxy: str) -> None:
+    """Flip a real shop under load, there and back, and let a colour go bad, on this machine."""
     with ends_on_signals(), scratch("bgd-demo-") as folder:
         stack = ExitStack()
         try:
-            load, flips = play(Teller(), Path(folder), stack)
+            load, flips, slow_ns = play(Teller(), KINDS[proxy], Path(folder), stack)
         except (LateError, MissingError, subprocess.TimeoutExpired) as error:
             click.echo(f"the demo failed: {error}", err=True)
             sys.exit(1)
@@ -233,4 +311,4 @@ def demo() -> None:
         finally:
             with undisturbed():
                 stack.close()
-        sys.exit(0 if conclude(load, flips) else 1)
+        sys.exit(0 if conclude(load, flips, slow_ns) else 1)

@@ -7,6 +7,7 @@ from bgd.config.settings import (
     FlipSettings,
     ProbeSettings,
     ProxySettings,
+    RevertSettings,
     Settings,
 )
 from bgd.config.values import Problem
@@ -19,6 +20,7 @@ __all__ = [
     "ProbeSettings",
     "Problem",
     "ProxySettings",
+    "RevertSettings",
     "Settings",
     "changed_for_reload",
     "load",

@@ -7,7 +7,7 @@ address has one spelling here (`:80` and `0.0.0.0:80` are `*:80`) and can be com
 import ipaddress
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -46,21 +46,26 @@ def parse_bind(line: str) -> Bind:
     words = line.split()
     if not words:
         raise bad("is empty", _CURE)
-    addresses = tuple(_spelled(address, line) for address in words[0].split(","))
-    claims = {claim for address in addresses for claim in _claims(address)}
-    if "v4v6" in words:
-        claims |= {claim.replace("[::]", "*", 1) for claim in claims if claim.startswith("[::]:")}
-    return Bind(addresses, tuple(words[1:]), frozenset(claims))
+    addresses = tuple(_address(address, line) for address in words[0].split(","))
+    return Bind(addresses, tuple(words[1:]), claims(addresses, both_families="v4v6" in words))
 
 
-def _spelled(address: str, line: str) -> str:
+def _address(address: str, line: str) -> str:
     if re.fullmatch(_UNIX, address):
         return address.removeprefix("unix@") if address.startswith("unix@/") else address
     family = next((word for word in _FAMILIES if address.startswith(word)), "")
-    host, colon, ports = address.removeprefix(family).rpartition(":")
+    return spelled(address.removeprefix(family), line, _CURE, family)
+
+
+def spelled(address: str, line: str, cure: str, family: str = "") -> str:
+    """An address with its port, or a range of them, in its one spelling; raises `Bad`."""
+    host, colon, ports = address.rpartition(":")
     if not colon or not _ports(ports):
-        raise bad(f"{shown(line)} names no address with a port", _CURE)
-    return f"{_host(family, host, line)}:{ports}"
+        raise bad(f"{shown(line)} names no address with a port", cure)
+    found = _host(family, host)
+    if not found:
+        raise bad(f"{shown(line)} names no address", cure)
+    return f"{found}:{ports}"
 
 
 def _ports(ports: str) -> range:
@@ -69,7 +74,8 @@ def _ports(ports: str) -> range:
     return range(low, high + 1) if 1 <= low <= high <= 65535 else range(0)
 
 
-def _host(family: str, host: str, line: str) -> str:
+def _host(family: str, host: str) -> str:
+    """A host in its one spelling; empty when it is none."""
     kept = family if family.startswith("quic") else ""
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if bare in ("", "*"):
@@ -77,12 +83,19 @@ def _host(family: str, host: str, line: str) -> str:
     try:
         ip = ipaddress.ip_address(bare)
     except ValueError:
-        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", host, re.ASCII):
-            raise bad(f"{shown(line)} names no address", _CURE) from None
-        return kept + host.lower()
+        named = re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", host, re.ASCII)
+        return kept + host.lower() if named else ""
     if ip.version == 6:
         return f"{kept}[{ip.compressed}]"
     return kept + ("*" if ip.is_unspecified else str(ip))
+
+
+def claims(addresses: Iterable[str], *, both_families: bool) -> frozenset[str]:
+    """All that addresses claim, each port by itself; with both families `[::]` is `*` too."""
+    found = {claim for address in addresses for claim in _claims(address)}
+    if both_families:
+        found |= {claim.replace("[::]", "*", 1) for claim in found if claim.startswith("[::]:")}
+    return frozenset(found)
 
 
 def _claims(address: str) -> Iterator[str]:

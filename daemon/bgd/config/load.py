@@ -1,28 +1,30 @@
 """bgd.toml → frozen settings. Every problem is found at once, each with its key path and its cure.
 
-The file knows exactly what works: a key that is not listed in the tables below is a problem, never a
-silent promise. What one value may be is said in `values`, what bind lines claim in `binds`, and what
-values can get wrong together in `checks`.
+Which keys there are is said in `tables`, what one value may be in `values`, what differs between the
+proxies in `kinds`, and what values can get wrong together in `checks`.
 """
 
+import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bgd.config import values as value
-from bgd.config.binds import bind
-from bgd.config.checks import check_binds, check_claims, check_folder, check_main_file, check_names, check_tcp
-from bgd.config.reading import Reading, Table, spelled
+import attrs
+
+from bgd.config.checks import check_binds, check_claims, check_folder, check_names, check_tcp
+from bgd.config.kinds import KINDS, Kind
+from bgd.config.reading import Reading, spelled
 from bgd.config.settings import (
     AppSettings,
     ConsulSettings,
     FlipSettings,
     ProbeSettings,
-    ProxySettings,
+    RevertSettings,
     Settings,
 )
+from bgd.config.tables import TABLES, tables
 from bgd.config.values import Problem, shown
 
 
@@ -33,67 +35,6 @@ class ConfigProblems(Exception):
         self.source = str(source)
         self.problems = tuple(problems)
         super().__init__("\n".join(f"{self.source}: {problem}" for problem in self.problems))
-
-
-_CONSUL: Table = {
-    "address": ("address", value.optional(value.consul_address)),
-    "token_file": ("token_file", value.optional(value.path_text)),
-    "ca_file": ("ca_file", value.optional(value.path_text)),
-    "cert_file": ("cert_file", value.optional(value.path_text)),
-    "key_file": ("key_file", value.optional(value.path_text)),
-    "prefix": ("prefix", value.prefix),
-    "datacenter": ("datacenter", value.optional(value.datacenter)),
-}
-_PROXY: Table = {
-    "kind": ("kind", value.one_of("haproxy")),
-    "main_file": ("main_file", value.path),
-    "file": ("file", value.part_path),
-    "templates": ("templates", value.path),
-    "check": ("check", value.optional(value.command)),
-    "reload": ("reload", value.command),
-    "runtime_socket": ("runtime_socket", value.socket_path),
-    "master_socket": ("master_socket", value.socket_path),
-    "unit": ("unit", value.optional(value.unit, "haproxy.service")),
-    "max_old_workers": ("max_old_workers", value.number(1, 1000)),
-}
-_STATUS: Table = {"listen": ("listen", value.optional(value.listen))}
-_STATE: Table = {"directory": ("state_directory", value.path)}
-_PROBE: Table = {
-    "path": ("path", value.optional(value.probe_path)),
-    "host": ("host", value.optional(value.probe_host)),
-    "port": ("port", value.number(0, 65535)),
-    "interval": ("interval_s", value.duration("50ms", "1h")),
-    "timeout": ("timeout_s", value.duration("1ms", "1h")),
-    "rise": ("rise", value.number(1, 1000)),
-    "fall": ("fall", value.number(1, 1000)),
-    "expect": ("expect", value.expect),
-    "max_latency": ("max_latency_s", value.duration("0s", "1h")),
-}
-_FLIP: Table = {
-    "min_healthy": ("min_healthy", value.min_healthy),
-    "patience": ("patience_s", value.duration("1s", "168h")),
-}
-_APP: Table = {
-    "name": ("name", value.app_name),
-    "service": ("service", value.service_name),
-    "colour_by": ("colour_by", value.one_of("tag", "service", "meta")),
-    "release_meta": ("release_meta", value.meta_key),
-    "mode": ("mode", value.one_of("http", "tcp")),
-    "bind": ("bind", value.each(bind)),
-    "hosts": ("hosts", value.each(value.host)),
-    "paths": ("paths", value.each(value.url_path)),
-    "lines": ("lines", value.each(value.frontend_line, repeatable=True)),
-}
-TABLES: Mapping[str, Table] = {
-    "": {"node": ("node", value.optional(value.node_name))},
-    "consul": _CONSUL,
-    "proxy": _PROXY,
-    "status": _STATUS,
-    "state": _STATE,
-    "app": _APP,
-    "app.probe": _PROBE,
-    "app.flip": _FLIP,
-}
 
 
 def load(path: Path) -> Settings:
@@ -111,8 +52,10 @@ def load(path: Path) -> Settings:
 
 def parse(text: str, source: str | Path) -> Settings:
     """The settings of a text; raises ConfigProblems with all that is wrong."""
-    reading = Reading(TABLES)
-    settings = _settings(reading, _toml(text, source))
+    given = _toml(text, source)
+    kind = _kind(given.get("proxy"))
+    reading = Reading(tables(kind))
+    settings = _settings(reading, given, kind)
     if reading.problems:
         raise ConfigProblems(source, reading.problems)
     return settings
@@ -124,20 +67,20 @@ _RESTART = "restart bgd"
 def changed_for_reload(old: Settings, new: Settings) -> tuple[Problem, ...]:
     """What differs that a running daemon cannot take on: each is refused until bgd is restarted."""
     changes = [
-        *_changed(old.consul, new.consul, _CONSUL, "consul."),
-        *_changed(old.proxy, new.proxy, _PROXY, "proxy."),
-        *_changed(old, new, TABLES[""], ""),
-        *_changed(old, new, _STATUS, "status."),
-        *_changed(old, new, _STATE, "state."),
+        *_changed(old.consul, new.consul, "consul"),
+        *_changed(old.proxy, new.proxy, "proxy"),
+        *_changed(old, new, ""),
+        *_changed(old, new, "status"),
+        *_changed(old, new, "state"),
     ]
     return tuple(Problem(place, f"was {was}, is {now}", _RESTART) for place, was, now in changes)
 
 
-def _changed(old: object, new: object, table: Table, place: str) -> Iterator[tuple[str, str, str]]:
-    for key, (field, _) in table.items():
+def _changed(old: object, new: object, table: str) -> Iterator[tuple[str, str, str]]:
+    for key, (field, _) in TABLES[table].items():
         was, now = getattr(old, field), getattr(new, field)
         if was != now:
-            yield place + key, _shown(was), _shown(now)
+            yield f"{table}.{key}" if table else key, _shown(was), _shown(now)
 
 
 def _shown(setting: object) -> str:
@@ -157,18 +100,35 @@ def _toml(text: str, source: str | Path) -> dict[str, Any]:
     raise ConfigProblems(source, [problem])
 
 
-def _settings(reading: Reading, given: Mapping[str, Any]) -> Settings:
-    top = reading.fields(given, "", "", within=("consul", "proxy", "status", "state", "app"))
-    consul = ConsulSettings(**reading.inner(given, "consul", "consul", ""))
-    proxy = ProxySettings(**reading.inner(given, "proxy", "proxy", ""))
-    status = reading.inner(given, "status", "status", "")
-    state = reading.inner(given, "state", "state", "")
+def _kind(proxy: object) -> Kind:
+    """The proxy that is meant; of a word that is none, the nearest, so that the rest is judged by it."""
+    written = proxy.get("kind", "") if isinstance(proxy, dict) else ""
+    near = difflib.get_close_matches(str(written)[:20].lower(), KINDS, n=1)
+    return KINDS[near[0] if near else "haproxy"]
+
+
+def _settings(reading: Reading, given: Mapping[str, Any], kind: Kind) -> Settings:
+    top = reading.fields(given, "", "", within=("consul", "proxy", "status", "state", "notify", "app"))
+    settings = Settings(
+        **top,
+        consul=ConsulSettings(**reading.inner(given, "consul", "consul", "")),
+        proxy=attrs.evolve(kind.defaults, **reading.inner(given, "proxy", "proxy", "")),
+        **reading.inner(given, "status", "status", ""),
+        **reading.inner(given, "state", "state", ""),
+        **reading.inner(given, "notify", "notify", ""),
+    )
     apps = _apps(reading, given.get("app"))
-    for problems in (check_names(apps), check_tcp(apps), check_binds(apps), check_claims(apps)):
-        reading.problems += problems
+    reading.problems += [
+        *check_names(apps),
+        *check_tcp(apps),
+        *check_binds(apps, kind.parse_bind),
+        *check_claims(apps, kind.parse_bind),
+    ]
     if not any(problem.place in ("proxy.file", "proxy.main_file") for problem in reading.problems):
-        reading.problems += [*check_folder(proxy), *check_main_file(apps, proxy)]
-    return Settings(**top, consul=consul, proxy=proxy, **status, **state, apps=tuple(app for _, app in apps))
+        reading.problems += check_folder(settings.proxy)
+        for check in kind.checks:
+            reading.problems += check(apps, settings)
+    return attrs.evolve(settings, apps=tuple(app for _, app in apps))
 
 
 def _apps(reading: Reading, given: object) -> list[tuple[str, AppSettings]]:
@@ -190,12 +150,14 @@ def _app(reading: Reading, number: int, given: object) -> tuple[str, AppSettings
         return f"app[#{number}]", AppSettings(name="", service="", bind=())
     name = given.get("name")
     place = f"app[{spelled(name)}]" if isinstance(name, str) and name else f"app[#{number}]"
-    fields = reading.fields(given, "app", f"{place}.", within=("probe", "flip"))
+    fields = reading.fields(given, "app", f"{place}.", within=("probe", "flip", "revert"))
     if "name" not in given:
         reading.say(f"{place}.name", "is missing", 'give the app a name: name = "..."')
-    if given.keys() & {"bind", "hosts", "paths", "mode"} - fields.keys():
-        fields["bind"] = ()  # what it claims is not known, so nothing is said about it
     probe = ProbeSettings(**reading.inner(given, "probe", "app.probe", f"{place}."))
     flip = FlipSettings(**reading.inner(given, "flip", "app.flip", f"{place}."))
+    revert = RevertSettings(**reading.inner(given, "revert", "app.revert", f"{place}."))
+    if given.keys() & {"bind", "hosts", "paths", "mode"} - fields.keys():
+        # what it claims is not known, so nothing is said about it
+        fields["bind"], revert = (), RevertSettings()
     defaults = {"name": "", "service": fields.get("name", "")}
-    return place, AppSettings(**{**defaults, **fields}, probe=probe, flip=flip)
+    return place, AppSettings(**{**defaults, **fields}, probe=probe, flip=flip, revert=revert)

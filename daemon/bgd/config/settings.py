@@ -24,7 +24,7 @@ class ConsulSettings:
 class ProxySettings:
     """The proxy of this host, and bgd's own part of its configuration."""
 
-    kind: str = "haproxy"
+    kind: str = "haproxy"  # or "nginx"
     main_file: Path = Path("/etc/haproxy/haproxy.cfg")
     file: Path = Path("/var/lib/bgd/haproxy/bgd.cfg")
     templates: Path = Path("/etc/bgd/templates")
@@ -32,7 +32,10 @@ class ProxySettings:
     reload: str = "auto"
     runtime_socket: Path = Path("/run/haproxy/admin.sock")
     master_socket: Path = Path("/run/haproxy-master.sock")
+    pid_file: Path = Path("/run/nginx.pid")
+    proof_port: int = 9181
     unit: str = "haproxy.service"
+    container: str = ""
     max_old_workers: int = 5
 
 
@@ -56,10 +59,27 @@ _ALL_OF_THEM = MinHealthy(100)
 
 @attrs.frozen(kw_only=True)
 class FlipSettings:
-    """What a colour must show before it is flipped to."""
+    """What a colour must show before it is flipped to, and how long until it is good."""
 
     min_healthy: MinHealthy = _ALL_OF_THEM
     patience_s: float = 600.0
+    probation_s: float = 300.0
+
+
+@attrs.frozen(kw_only=True)
+class RevertSettings:
+    """What happens by itself, and what traffic must show for that. Zero: traffic is not judged by it."""
+
+    auto: bool = True
+    error_rate: float = 0.0  # a share from 0 to 1
+    latency_s: float = 0.0
+    window_s: float = 30.0
+    min_requests: int = 50
+
+    @property
+    def judges_traffic(self) -> bool:
+        """Whether the proxy's answers are counted at all."""
+        return self.error_rate > 0 or self.latency_s > 0
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +97,7 @@ class AppSettings:
     lines: tuple[str, ...] = ()
     probe: ProbeSettings = ProbeSettings()
     flip: FlipSettings = FlipSettings()
+    revert: RevertSettings = RevertSettings()
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +109,7 @@ class Settings:
     proxy: ProxySettings = ProxySettings()
     listen: str = "127.0.0.1:9180"
     state_directory: Path = Path("/var/lib/bgd")
+    notify: tuple[str, ...] = ()
     apps: tuple[AppSettings, ...] = ()
 
     def app(self, name: str) -> AppSettings:

@@ -105,6 +105,23 @@ def number(low: int, high: int) -> Reader:
     return read
 
 
+def yes_or_no(value: object) -> bool:
+    """A switch."""
+    if not isinstance(value, bool):
+        raise bad(f"{shown(value)} is neither true nor false", "write true or false, without quotes")
+    return value
+
+
+def share(value: object) -> float:
+    """A share such as "5%", from 0 to 1. All of them is no limit: no share is over it."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise bad(f"{shown(value)} is not a share", 'write it in quotes and with %, such as "5%"')
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) *%", text(value).strip())
+    if not found or float(found[1]) >= 100:
+        raise bad(f"{shown(value)} is not a share below 100%", 'write such as "5%" or "0.5%"; "0%" is off')
+    return float(found[1]) / 100
+
+
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 
 
@@ -178,18 +195,22 @@ def socket_path(value: object) -> Path:
     return found
 
 
-def part_path(value: object) -> Path:
-    """The path of bgd's own part. Maps stand beside it, so that the path is rendered too."""
-    found = path(value)
-    if not re.fullmatch(r"[A-Za-z0-9._/@+~-]+", str(found)):
-        raise bad(
-            f"{shown(value)} cannot be written into HAProxy's configuration",
-            "use letters, digits and ._/@+~- only",
-        )
-    if found.suffix != ".cfg":
-        cure = 'end it in ".cfg", the only files that HAProxy loads from a folder'
-        raise bad(f"{shown(value)} would not be loaded by HAProxy", cure)
-    return found
+def part_path(suffix: str, title: str) -> Reader:
+    """The path of bgd's own part. What stands beside it is named in it, so that the path is rendered too."""
+
+    def read(value: object) -> Path:
+        found = path(value)
+        if not re.fullmatch(r"[A-Za-z0-9._/@+~-]+", str(found)):
+            raise bad(
+                f"{shown(value)} cannot be written into {title}'s configuration",
+                "use letters, digits and ._/@+~- only",
+            )
+        if found.suffix != suffix:
+            cure = f'end it in "{suffix}", the only files that {title} loads from that folder'
+            raise bad(f"{shown(value)} would not be loaded by {title}", cure)
+        return found
+
+    return read
 
 
 def command(value: object) -> str:
@@ -200,6 +221,26 @@ def command(value: object) -> str:
     except ValueError:
         pass
     raise bad(f"{shown(value)} is not a command line", "write a program and its arguments, each quote closed")
+
+
+def words(value: object) -> tuple[str, ...]:
+    """A command in words: a program by its path or its name, and its arguments. No shell reads it."""
+    if isinstance(value, str):
+        cure = f"write each word by itself: {_in_words(value)}"
+        raise bad(f"{shown(value)} is one piece of text", cure)
+    found: tuple[str, ...] = each(text, repeatable=True)(value)
+    if found and (not found[0].strip() or ("/" in found[0] and not found[0].startswith("/"))):
+        cure = "begin with a program's absolute path, or its name alone, which is looked for in PATH"
+        raise Bad(Problem("[0]", f"{shown(found[0])} is not a program", cure))
+    return found
+
+
+def _in_words(line: str) -> str:
+    try:
+        parts = shlex.split(line) if line.isprintable() and len(line) <= 100 else []
+    except ValueError:
+        parts = []
+    return json.dumps(parts or ["/usr/local/bin/tell-us", "ops"])
 
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -234,6 +275,9 @@ prefix = matching(
 )
 datacenter = matching(r"[A-Za-z0-9_-]+", "a datacenter's name", "use letters, digits and _- only")
 unit = matching(r"[A-Za-z0-9:_.@-]+\.service", "a unit's name", 'write it in full, such as "haproxy.service"')
+container = matching(
+    r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a container's name", "write its name or id, as `docker ps` shows it"
+)
 listen = matching(
     _PLACE, "an address to listen on", 'write host:port, such as "127.0.0.1:9180", or "" for none'
 )
@@ -243,6 +287,11 @@ consul_address = matching(
     'write "http://host:port", "https://host:port" or "unix:///path"',
 )
 url_path = matching(_PATH, "a path prefix", 'begin it with "/"; no query, no spaces, the rest as in a URL')
+plain_path = matching(
+    r"(?!.*//|.*/\.\.?(/|$))/[A-Za-z0-9._~!$&()*+,;=:@/-]*",
+    "a path prefix that nginx could match",
+    'begin it with "/"; nginx compares decoded paths, in which no "%", "//", "/./" or "/../" is left',
+)
 probe_path = matching(
     _PATH + r"(\?[A-Za-z0-9._~!$&()*+,;=:@%/?-]*)?",
     "a path to probe",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bgd.core.model import Desired, Serving
+from bgd.core.model import Colour, Desired, Serving
 from bgd.core.reasons import Because
 
 
@@ -12,6 +12,8 @@ class Hold:
 
     because: Because
     detail: str = ""
+    until_s: float | None = None
+    """When it ends by itself, by this node's clock, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +37,53 @@ class Repair:
     serving: Serving
 
 
-Action = Hold | Flip | Take | Repair
+@dataclass(frozen=True, slots=True)
+class FallBack:
+    """Serve the idle colour on this node alone, while live has no healthy backend."""
+
+    desired: Desired
+    colour: Colour
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Write down that live's release is known good."""
+
+    desired: Desired
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """Write the fleet back to the idle colour, and reject what failed."""
+
+    desired: Desired
+    colour: Colour
+    release: str
+    rejected: tuple[str, ...]
+    because: str
+    by_traffic: bool = False
+    """The evidence is what the proxy saw of its answers, not probes."""
+    force: bool = False
+    """Ordered by a person, to a colour that is not known good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """Write a wish back that no node could take, to what is served."""
+
+    desired: Desired
+    colour: Colour
+    release: str | None
+    because: Because
+    detail: str
+
+
+Touch = Flip | Take | Repair | FallBack
+"""What changes this node, and nobody else."""
+
+Write = Confirm | Revert | Decline
+"""What is written for the whole fleet, in one transaction that only one node wins."""
+
+Action = Hold | Touch | Write

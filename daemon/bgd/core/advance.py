@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from bgd.core.actions import Flip, Repair, Take
+from bgd.core import clocks
+from bgd.core.actions import Confirm, Decline, FallBack, Flip, Repair, Revert, Take, Touch, Write
+from bgd.core.events import LiveSeen
 from bgd.core.knowledge import Knowledge, Sight, Trouble
-from bgd.core.model import Desired, Serving
+from bgd.core.learn import learn
+from bgd.core.model import Colour, Desired, Good, Ledger, Order, OrderKind, Serving
 from bgd.core.reasons import Because
 
 BACKOFF_FIRST_S = 1.0
@@ -42,28 +45,43 @@ def serving(knowledge: Knowledge, desired: Desired, proved: Proved, *, at: str) 
     )
 
 
+def fallen(knowledge: Knowledge, action: FallBack, proved: Proved, *, at: str) -> Serving:
+    """What a proved fallback makes this node serve: the other colour, under the same wish."""
+    flipped = serving(knowledge, Desired(action.colour, action.desired.generation), proved, at=at)
+    return replace(flipped, release=action.release, fallback=True)
+
+
 def taken(knowledge: Knowledge, desired: Desired) -> Serving:
     """The same colour under a new generation."""
     assert knowledge.serving is not None, "only what is served can be taken"
-    return replace(knowledge.serving, generation=desired.generation)
+    return replace(knowledge.serving, generation=desired.generation, fallback=False)
 
 
 def advance(
     knowledge: Knowledge,
-    action: Flip | Take | Repair,
+    action: Touch,
     outcome: Serving | Failed,
     *,
     now_s: float,
 ) -> Knowledge:
     """Fold the outcome of an action in: what is served from now on, or when to try again."""
+    return clocks.keep_time(_advanced(knowledge, action, outcome, now_s), now_s)
+
+
+def _advanced(knowledge: Knowledge, action: Touch, outcome: Serving | Failed, now_s: float) -> Knowledge:
     k = knowledge if isinstance(action, Take) else replace(knowledge, settled_s=now_s)
     if isinstance(outcome, Failed):
         return _failed(k, action, outcome, now_s)
     if isinstance(action, Take):
         return replace(k, serving=outcome, flip_trouble=None)
+    if isinstance(action, FallBack):
+        k = replace(k, falls=clocks.fallen(k, action.desired.generation, now_s))
+    elif isinstance(action, Flip) and k.serving is not None and k.serving.fallback:
+        k = replace(k, falls=clocks.returned(k, now_s))
     return replace(
         k,
         serving=outcome,
+        traffic=k.traffic if isinstance(action, Repair) else {},
         decided=outcome.colour,
         sight=Sight.SEEN,
         sight_detail="",
@@ -72,7 +90,7 @@ def advance(
     )
 
 
-def _failed(k: Knowledge, action: Flip | Take | Repair, failed: Failed, now_s: float) -> Knowledge:
+def _failed(k: Knowledge, action: Touch, failed: Failed, now_s: float) -> Knowledge:
     if isinstance(action, Repair):
         return replace(k, repair_trouble=again(k.repair_trouble, failed, now_s))
     if k.wish is not None and action.desired != k.wish.desired:
@@ -86,3 +104,78 @@ def again(before: Trouble | None, failed: Failed, now_s: float, *, generation: i
     tries = before.tries + 1 if before else 1
     wait_s = min(BACKOFF_FIRST_S * 2 ** min(tries - 1, 10), BACKOFF_MOST_S)
     return Trouble(failed.because, failed.detail, tries, now_s + wait_s, generation)
+
+
+# -- what is written for the fleet ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The transaction was carried out; of Revert and Decline it made this generation."""
+
+    generation: int
+    by: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Somebody else wrote first: this is what the store says now."""
+
+    seen: LiveSeen
+
+
+def written(
+    knowledge: Knowledge, action: Write, outcome: Written | Overtaken | Failed, *, now_s: float
+) -> Knowledge:
+    """Fold the outcome of a write in, so that nothing is decided again on what was known before it."""
+    k = knowledge
+    if isinstance(outcome, Failed):
+        return replace(k, write_trouble=again(k.write_trouble, outcome, now_s))
+    if isinstance(outcome, Overtaken):
+        after = learn(k, outcome.seen, now_s=now_s, at="")
+        if (after.live, after.ledger) != (k.live, k.ledger):
+            return replace(after, write_trouble=None)
+        stands = Failed(Because.STORE_LOST, "the write was a conflict, and nothing there has changed")
+        return replace(after, write_trouble=again(k.write_trouble, stands, now_s))
+    k = replace(k, write_trouble=None)
+    seen = LiveSeen(
+        {k.app: action.desired if isinstance(action, Confirm) else wish_of(action, outcome)},
+        {k.app: _ledger_after(k.ledger or Ledger(), action, outcome)},
+    )
+    return learn(k, seen, now_s=now_s, at="")
+
+
+def order_of(action: Revert | Decline, *, by: str, at: str) -> Order:
+    """The order that goes with a revert or a decline."""
+    kind = OrderKind.REVERT if isinstance(action, Revert) else OrderKind.DECLINED
+    reason = action.because if isinstance(action, Revert) else f"{action.because}: {action.detail}"
+    return Order(
+        kind=kind,
+        colour=action.colour,
+        release=action.release,
+        by=by,
+        reason=reason,
+        force=isinstance(action, Revert) and action.force,
+        after=action.desired.generation,
+        at=at,
+    )
+
+
+def wish_of(action: Revert | Decline, outcome: Written) -> Desired:
+    """The wish that a revert or a decline has made."""
+    return Desired(action.colour, outcome.generation, order_of(action, by=outcome.by, at=outcome.at))
+
+
+def _ledger_after(ledger: Ledger, action: Write, outcome: Written) -> Ledger:
+    match action:
+        case Confirm(desired, release):
+            good = Good(release, desired.generation, outcome.at)
+            return replace(ledger, good={**ledger.good, desired.colour: good})
+        case Revert(desired, _, _, rejected):
+            kept: dict[Colour, Good] = {
+                colour: good for colour, good in ledger.good.items() if colour is not desired.colour
+            }
+            return replace(ledger, good=kept, rejected=ledger.rejected | set(rejected))
+        case Decline():
+            return ledger

@@ -1,9 +1,9 @@
 """What can be observed. Adapters only report these; what they mean is `learn`'s business."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from bgd.core.model import Backends, Colour, LiveKey, Member
+from bgd.core.model import Backends, Colour, Ledger, LiveKey, Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +11,15 @@ class LiveSeen:
     """The watch over all apps answered: the live keys that have changed, or all when Consul is back."""
 
     keys: Mapping[str, LiveKey]
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    """Read in the same answer: a wish is never judged by an older ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHeard:
+    """Consul answered a watch, and nothing has changed: the wishes, or with `app` its catalog."""
+
+    app: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +47,11 @@ class CatalogSeen:
 
 @dataclass(frozen=True, slots=True)
 class MembersSeen:
-    """Every member of an app, this node included, by its last report."""
+    """Every member of an app, this node included, by its last report; `gone` are known to have left."""
 
     app: str
     members: tuple[Member, ...]
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,21 @@ class Probed:
     ok: bool
     took_s: float
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSeen:
+    """What the proxy saw of its own traffic to one colour since `since_s`, at most one window ago.
+
+    `requests` is None when it cannot be known: a restarted proxy, a reader that was away.
+    """
+
+    app: str
+    colour: Colour
+    since_s: float
+    requests: int | None
+    errors: int = 0
+    mean_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +102,15 @@ class ProxyLost:
     detail: str
 
 
-Event = LiveSeen | StoreLost | StoreDenied | CatalogSeen | MembersSeen | Probed | ProxySeen | ProxyLost
+Event = (
+    LiveSeen
+    | StoreHeard
+    | StoreLost
+    | StoreDenied
+    | CatalogSeen
+    | MembersSeen
+    | Probed
+    | TrafficSeen
+    | ProxySeen
+    | ProxyLost
+)

@@ -1,5 +1,8 @@
 """Probe results → health of a backend → verdict on a colour → which backends take traffic.
 
+Traffic that the proxy itself sees can only make a colour down, never well; without enough of it, or when
+it has not been heard of for a while, it says nothing.
+
 Instrument failure is *unknown*, never *bad*: a backend without `rise` or `fall` results in a row has
 no health yet, and a colour is down only when every one of its backends is known to be unhealthy.
 """
@@ -24,6 +27,28 @@ class Health:
 
 
 NO_RESULTS = Health()
+TRAFFIC_STALE_S = 10.0
+"""A reader of traffic that has not been heard of for so long knows nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the proxy saw of its answers over a window, and when that was heard of."""
+
+    requests: int
+    errors: int
+    mean_s: float
+    seen_s: float
+
+    def fault(self, policy: Policy, now_s: float) -> str:
+        """Why this is a verdict against its colour; empty when it is none."""
+        if now_s - self.seen_s > TRAFFIC_STALE_S or self.requests < max(1, policy.min_requests):
+            return ""
+        if 0 < policy.error_rate < self.errors / self.requests:
+            return f"{self.errors} of {self.requests} answers failed"
+        if 0 < policy.latency_s < self.mean_s:
+            return f"answers take {self.mean_s:.3g} s in the mean"
+        return ""
 
 
 def probed(health: Health, ok: bool, detail: str, policy: Policy) -> Health:
@@ -50,10 +75,22 @@ class ColourView:
     releases: frozenset[str]
     kept_since_at: str | None = None
     detail: str = ""
+    by_traffic: bool = False
+    """Down by what the proxy saw of its answers, whatever the probes say."""
+    dead: bool = False
+    """Known by own probes to have no healthy backend."""
+    passing: bool = False
+    """A healthy backend has passed its last probe too: what has just killed live has not met it."""
+    stirring: bool = False
+    """A backend has passed its last probe, healthy or not yet."""
 
     @property
     def alive(self) -> bool:
         return self.healthy > 0
+
+    @property
+    def down(self) -> bool:
+        return self.verdict is Verdict.DOWN
 
     @property
     def mixed(self) -> bool:
@@ -86,23 +123,29 @@ def view(
     needed: int,
     formed: bool,
     kept_since_at: str | None,
+    fault: str = "",
 ) -> ColourView:
-    """Judge one colour. `formed`: its backends have had the time to show themselves."""
+    """Judge one colour. `formed`: its backends have had the time to show themselves; `fault`: traffic's."""
     known = [healths.get(backend.name, NO_RESULTS) for backend in backends]
     healthy = sum(health.healthy is True for health in known)
     ready = sum(
         health.healthy is True and not backend.objection
         for backend, health in zip(backends, known, strict=True)
     )
+    by_probes = _verdict(known, ready=ready, needed=needed, formed=formed, kept=kept_since_at is not None)
     return ColourView(
-        verdict=_verdict(known, ready=ready, needed=needed, formed=formed, kept=kept_since_at is not None),
+        verdict=Verdict.DOWN if fault else by_probes,
         registered=0 if kept_since_at else len(backends),
         healthy=healthy,
         ready=ready,
         needed=needed,
         releases=frozenset(backend.release for backend in backends),
         kept_since_at=kept_since_at,
-        detail=_detail(backends, known, kept_since_at),
+        detail=fault or _detail(backends, known, kept_since_at),
+        by_traffic=bool(fault),
+        dead=by_probes is Verdict.DOWN,
+        passing=any(health.healthy is True and health.last_ok is True for health in known),
+        stirring=any(health.last_ok is True for health in known),
     )
 
 

@@ -1,7 +1,7 @@
-"""What this node knows of one app, and the frozen snapshot that a decision sees.
+"""What this node knows of one app.
 
 Knowledge is only ever replaced: by `learn` when something was observed, by `advance` when an action
-has ended. `freeze` derives from it, for one moment, everything that `decide` may ask.
+has ended.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bgd.core import health
-from bgd.core.health import ColourView, Health
+from bgd.core.health import Health, Traffic
 from bgd.core.model import (
     Backend,
     Colour,
     Desired,
-    KeyBad,
-    KeyGone,
+    Ledger,
     LiveKey,
     Member,
     Policy,
@@ -53,6 +52,10 @@ class Trouble:
     retry_s: float
     generation: int = 0
 
+    def waits(self, now_s: float) -> bool:
+        """Whether its backoff still runs."""
+        return now_s < self.retry_s
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -60,8 +63,45 @@ class Wish:
 
     desired: Desired
     seen_s: float
+    refused: str = ""
+    """The release for which this node has refused it: another one under it is not what was asked for."""
+    after: int = 0
+    """The highest generation that it is known to be newer than: after a restore its own may be lower."""
 
 
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """Since when this node has served a release without a break."""
+
+    colour: Colour
+    release: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Falls:
+    """This node's fallbacks from one wish: what the hold-down counts."""
+
+    generation: int = 0
+    count: int = 0
+    up_since_s: float | None = None
+    """Since when live has been up again; None: it is not."""
+    returned_s: float = float("-inf")
+    early_s: float = float("-inf")
+    """When it last came back before the hold-down was over."""
+
+    @property
+    def hold_down_s(self) -> float:
+        return float(min(HOLD_DOWN_FIRST_S * 2.0 ** min(max(self.count, 1) - 1, 10), HOLD_DOWN_MOST_S))
+
+
+HOLD_DOWN_FIRST_S, HOLD_DOWN_MOST_S = 30.0, 600.0
+VOTE_RENEWED_S, VOTE_STALE_S = 2.0, 10.0
+"""How often a vote is published anew, and how old it may grow by its reader's clock."""
+CATALOG_LAG_S = 5.0
+"""How much later than a wish the catalog may tell of the release that it is about."""
+KNOWN_S = 60.0
+"""How old the knowledge of what the idle colour runs may be for anything automatic."""
 NO_BACKENDS: Mapping[Colour, tuple[Backend, ...]] = {Colour.BLUE: (), Colour.GREEN: ()}
 NO_HEALTH: Mapping[Colour, Mapping[str, Health]] = {Colour.BLUE: {}, Colour.GREEN: {}}
 
@@ -82,8 +122,23 @@ class Knowledge:
     """The live key as it was last read."""
     wish: Wish | None = None
     members: tuple[Member, ...] = ()
+    moved: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    """Each member's report by its stamp, with when this node first saw that."""
+    members_s: float = float("-inf")
+    """When the members were last read."""
+    ledger: Ledger | None = None
+    heard_s: float = float("-inf")
+    """When Consul last told of wishes, and of the catalog below."""
+    catalog_heard_s: float = float("-inf")
+    lost_s: float = float("-inf")
+    linked_s: float = float("-inf")
+    """When Consul was lost last, and when it told of wishes again."""
+    behind: Because | None = Because.STARTING
+    """Why others may have said what this node has not read: it has just started, or had lost Consul."""
 
     serving: Serving | None = None
+    steady: Steady | None = None
+    falls: Falls = Falls()
     sight: Sight = Sight.UNSEEN
     sight_detail: str = ""
     decided: Colour | None = None
@@ -101,9 +156,27 @@ class Knowledge:
     formed: frozenset[Colour] = frozenset()
     """Colours whose verdict has been formed since the start; it stays so."""
 
+    traffic: Mapping[Colour, Traffic] = field(default_factory=dict)
+
     flip_trouble: Trouble | None = None
     repair_trouble: Trouble | None = None
     sync_trouble: Trouble | None = None
+    write_trouble: Trouble | None = None
+
+    @property
+    def served(self) -> bool:
+        """Whether this node serves exactly the wish: its colour under its generation."""
+        return self.wish is not None and serves(self.serving, self.wish.desired)
+
+    @property
+    def wished_releases(self) -> frozenset[str]:
+        """What would go live: the order's release, or without one what the catalog shows."""
+        if self.wish is None:
+            return frozenset()
+        order, colour = self.wish.desired.order, self.wish.desired.colour
+        if order is not None and order.release:
+            return frozenset((order.release,))
+        return frozenset(backend.release for backend in self.backends[colour])
 
     def wanted(self, *, patient: bool = False) -> Wanted | None:
         """What the proxy is to hold; None while nothing is known of backends.
@@ -113,10 +186,10 @@ class Knowledge:
         if not (self.catalog_seen or any(self.backends.values())):
             return None
         servers = {each: self.rotation(each) for each in Colour if not self._in_suspense(each, patient)}
-        healthy = frozenset(
-            name for each in Colour for name, found in self.healths[each].items() if found.healthy is True
-        )
-        return Wanted(servers=servers, healthy=healthy)
+        found = [item for each in Colour for item in self.healths[each].items()]
+        healthy = frozenset(name for name, result in found if result.healthy is True)
+        sick = frozenset(name for name, result in found if result.healthy is False)
+        return Wanted(servers=servers, healthy=healthy, sick=sick)
 
     def rotation(self, colour: Colour) -> frozenset[Server]:
         return health.rotation(self.backends[colour], self.healths[colour])
@@ -128,103 +201,6 @@ class Knowledge:
         return strangers and (not self.rotation(colour) or (patient and colour not in self.formed))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """All that one decision may see."""
-
-    now_s: float
-    app: str
-    node: str
-    policy: Policy
-    link: Link
-    link_detail: str
-    live: LiveKey | None
-    wish: Desired | None
-    wish_age_s: float
-    members: tuple[Member, ...]
-    serving: Serving | None
-    sight: Sight
-    sight_detail: str
-    decided: Colour | None
-    formed: bool
-    colours: Mapping[Colour, ColourView]
-    left_out: tuple[str, ...]
-    """What Consul told of this app that is not fit to be rendered, a sentence each."""
-    old_workers_over: int | None
-    """The number of old workers when it is above the budget, else None."""
-    flip_trouble: Trouble | None
-    repair_trouble: Trouble | None
-    sync_trouble: Trouble | None
-
-    @property
-    def served(self) -> bool:
-        """Whether this node serves exactly the wish: its colour under its generation."""
-        return (
-            self.wish is not None
-            and self.serving is not None
-            and (self.serving.colour, self.serving.generation) == (self.wish.colour, self.wish.generation)
-        )
-
-    @property
-    def target(self) -> ColourView:
-        """The wish's colour."""
-        assert self.wish is not None, "only asked when there is a wish"
-        return self.colours[self.wish.colour]
-
-    @property
-    def rewound(self) -> bool:
-        """Whether Consul's answer is older than what was accepted: a restore or lost data."""
-        if self.wish is None:
-            return False
-        if isinstance(self.live, KeyGone):
-            return self.live.index < self.wish.generation
-        return (
-            isinstance(self.live, Desired)
-            and self.live.generation <= self.wish.generation
-            and self.live.colour is not self.wish.colour
-        )
-
-    @property
-    def key_unusable(self) -> bool:
-        return isinstance(self.live, (KeyGone, KeyBad))
-
-
-def freeze(knowledge: Knowledge, now_s: float) -> Snapshot:
-    """The app as it is at `now_s`, with verdicts judged."""
-    k = knowledge
-    over = k.old_workers is not None and k.old_workers > k.max_old_workers
-    return Snapshot(
-        now_s=now_s,
-        app=k.app,
-        node=k.node,
-        policy=k.policy,
-        link=k.link,
-        link_detail=k.link_detail,
-        live=k.live,
-        wish=k.wish.desired if k.wish else None,
-        wish_age_s=now_s - k.wish.seen_s if k.wish else 0.0,
-        members=k.members,
-        serving=k.serving,
-        sight=k.sight,
-        sight_detail=k.sight_detail,
-        decided=k.decided,
-        formed=k.sight is not Sight.UNSEEN and all(colour in k.formed for colour in Colour),
-        colours={colour: _judge(k, colour) for colour in Colour},
-        left_out=k.left_out,
-        old_workers_over=k.old_workers if over else None,
-        flip_trouble=k.flip_trouble,
-        repair_trouble=k.repair_trouble,
-        sync_trouble=k.sync_trouble,
-    )
-
-
-def _judge(k: Knowledge, colour: Colour) -> ColourView:
-    live = k.serving.colour if k.serving else colour.other
-    registered, live_registered = len(k.backends[colour]), len(k.backends[live])
-    return health.view(
-        k.backends[colour],
-        k.healths[colour],
-        needed=k.policy.min_healthy.needed(registered, live_registered),
-        formed=colour in k.formed,
-        kept_since_at=k.kept_since_at.get(colour),
-    )
+def serves(serving: Serving | None, wish: Desired) -> bool:
+    """Whether this is exactly the wish: its colour under its generation."""
+    return serving is not None and (serving.colour, serving.generation) == (wish.colour, wish.generation)

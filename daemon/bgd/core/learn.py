@@ -1,7 +1,9 @@
 """learn(knowledge, event) → knowledge: what an observation means for one app.
 
 Rules that live here: which wish is accepted (W), that an empty answer never empties the colour that
-is served, when a verdict is formed, and that what the proxy was asked before its last change is void.
+is served, when a verdict is formed, that what the proxy was asked before its last change is void, that a
+member leaves by its tombstone only, and that a release once refused under a wish stays what it was
+refused for.
 Returns the same object when nothing has changed, so that the loop need not decide again.
 """
 
@@ -9,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bgd.core import fleet, health
+from bgd.core.clocks import keep_time
 from bgd.core.events import (
     CatalogSeen,
     Event,
@@ -18,25 +21,38 @@ from bgd.core.events import (
     ProxyLost,
     ProxySeen,
     StoreDenied,
+    StoreHeard,
     StoreLost,
+    TrafficSeen,
 )
-from bgd.core.knowledge import Knowledge, Link, Sight, Wish
-from bgd.core.model import Backend, Colour, Desired, KeyBad, KeyGone, LiveKey, Serving
+from bgd.core.knowledge import CATALOG_LAG_S, KNOWN_S, VOTE_STALE_S, Knowledge, Link, Sight, Wish
+from bgd.core.model import Backend, Colour, Desired, KeyBad, KeyGone, Ledger, LiveKey, Member, Serving
+from bgd.core.reasons import Because
 
 
 def learn(knowledge: Knowledge, event: Event, *, now_s: float, at: str) -> Knowledge:
     """Fold one event into what is known of one app."""
+    return keep_time(_refuse(_catch_up(_fold(knowledge, event, now_s, at)), now_s), now_s)
+
+
+def _fold(knowledge: Knowledge, event: Event, now_s: float, at: str) -> Knowledge:
     match event:
-        case LiveSeen(keys):
-            return _live(knowledge, keys[knowledge.app], now_s) if knowledge.app in keys else knowledge
+        case LiveSeen(keys, ledgers):
+            return _seen(knowledge, keys.get(knowledge.app), ledgers.get(knowledge.app), now_s)
+        case StoreHeard(app):
+            if app is None:
+                return replace(knowledge, heard_s=now_s)
+            return replace(knowledge, catalog_heard_s=now_s)
         case StoreLost(detail):
-            return replace(knowledge, link=Link.LOST, link_detail=detail)
+            return _lost(knowledge, Link.LOST, detail, now_s)
         case StoreDenied(detail):
-            return replace(knowledge, link=Link.DENIED, link_detail=detail)
+            return _lost(knowledge, Link.DENIED, detail, now_s)
         case CatalogSeen():
-            return form(_catalog(knowledge, event, at), now_s)
-        case MembersSeen(_, members):
-            return _adopt(replace(knowledge, members=members), now_s)
+            return form(_catalog(knowledge, event, at, now_s), now_s)
+        case MembersSeen():
+            return _adopt(_members(knowledge, event, now_s), now_s)
+        case TrafficSeen():
+            return _traffic(knowledge, event, now_s)
         case Probed():
             return _probed(knowledge, event, now_s)
         case ProxySeen():
@@ -45,6 +61,23 @@ def learn(knowledge: Knowledge, event: Event, *, now_s: float, at: str) -> Knowl
             if asked_s < knowledge.settled_s:
                 return knowledge
             return replace(knowledge, sight=Sight.LOST, sight_detail=detail, decided=None)
+
+
+def unheard(k: Knowledge) -> Knowledge:
+    """Members are not read any more: who they are stays known, and what they say does not."""
+    return replace(k, members=tuple(Member(node=member.node, alive=False) for member in k.members))
+
+
+def _lost(k: Knowledge, link: Link, detail: str, now_s: float) -> Knowledge:
+    lost_s = now_s if k.link is Link.UP else k.lost_s
+    return replace(unheard(k), link=link, link_detail=detail, lost_s=lost_s, behind=Because.STORE_LOST)
+
+
+def _catch_up(k: Knowledge) -> Knowledge:
+    """Once the wish is served, or the members are read, whatever wish comes next is new when it comes."""
+    if k.behind is None or k.link is not Link.UP:
+        return k
+    return replace(k, behind=None) if k.served or fleet.lives(k.node, k.members) else k
 
 
 def accepts(wish: Desired | None, key: Desired) -> bool:
@@ -61,35 +94,96 @@ def accepts(wish: Desired | None, key: Desired) -> bool:
     return key.order is not None and key.order.after >= wish.generation
 
 
+def _seen(k: Knowledge, key: LiveKey | None, ledger: Ledger | None, now_s: float) -> Knowledge:
+    if k.link is Link.UP and now_s - k.heard_s > KNOWN_S:  # this daemon was frozen, or its watch was
+        k = replace(unheard(k), behind=Because.STORE_LOST)
+    if ledger is not None and ledger != k.ledger:
+        k = replace(k, ledger=ledger)
+    if key is not None:
+        k = _live(k, key, now_s)
+    return k if k.heard_s == now_s else replace(k, heard_s=now_s)
+
+
+def _refuse(k: Knowledge, now_s: float) -> Knowledge:
+    """Note the release for which a wish is refused here: what comes after it was not asked for."""
+    if k.wish is None or k.wish.refused or k.ledger is None or not k.ledger.rejected or k.served:
+        return k
+    if now_s - k.wish.seen_s < CATALOG_LAG_S:
+        return k
+    order, releases = k.wish.desired.order, k.wished_releases
+    if (order is not None and order.force) or not releases or not releases <= k.ledger.rejected:
+        return k
+    return replace(k, wish=replace(k.wish, refused=min(releases)))
+
+
+def _members(k: Knowledge, event: MembersSeen, now_s: float) -> Knowledge:
+    """A member that is missing from an answer was lost by the store, and is silent until it says more."""
+    told = {member.node for member in event.members} | event.gone
+    lost = tuple(Member(node=each.node, alive=False) for each in k.members if each.node not in told)
+    mine = max((each.stamp for each in event.members if each.node == k.node and each.vote), default=None)
+    moved = {
+        member.node: k.moved[member.node]
+        if k.moved.get(member.node, (None,))[0] == member.stamp
+        else (member.stamp, now_s if _is_news(k, member, mine, now_s) else float("-inf"))
+        for member in event.members
+    }
+    return replace(k, members=event.members + lost, moved=moved, members_s=now_s)
+
+
+def _is_news(k: Knowledge, member: Member, mine: int | None, now_s: float) -> bool:
+    """Whether what differs was written just now: who only begins to read cannot know, unless it came after
+    this node's own vote. So at least the first to vote counts all others at once."""
+    if fleet.lives(k.node, k.members):
+        return now_s - k.members_s <= VOTE_STALE_S
+    return mine is not None and member.stamp > mine
+
+
+def _traffic(k: Knowledge, event: TrafficSeen, now_s: float) -> Knowledge:
+    """What was counted before the last change to the proxy, or cannot be known, says nothing."""
+    known = {colour: seen for colour, seen in k.traffic.items() if colour is not event.colour}
+    if event.requests is not None and event.since_s >= k.settled_s:
+        known[event.colour] = health.Traffic(event.requests, event.errors, event.mean_s, now_s)
+    return k if known == k.traffic else replace(k, traffic=known)
+
+
 def _live(k: Knowledge, key: LiveKey, now_s: float) -> Knowledge:
     if k.link is Link.UP and (key is k.live or key == k.live):
         return k
-    k = replace(k, link=Link.UP, link_detail="", live=key)
+    linked_s = k.linked_s if k.link is Link.UP else now_s
+    k = replace(k, link=Link.UP, link_detail="", live=key, linked_s=linked_s)
     if isinstance(key, Desired) and accepts(k.wish.desired if k.wish else None, key):
         return _accept(k, key, now_s)
     return _adopt(k, now_s)
 
 
-def _accept(k: Knowledge, desired: Desired, now_s: float) -> Knowledge:
-    return replace(k, wish=Wish(desired, now_s), flip_trouble=None)
+def _accept(k: Knowledge, desired: Desired, now_s: float, after: int = 0) -> Knowledge:
+    """Whatever is accepted is newer than the wish before it."""
+    before = max(k.wish.desired.generation, k.wish.after) if k.wish else 0
+    told = desired.order.after if desired.order else 0
+    return replace(k, wish=Wish(desired, now_s, after=max(after, told, before)), flip_trouble=None)
 
 
 def _adopt(k: Knowledge, now_s: float) -> Knowledge:
     """While the key is gone or bad, the newest wish of the living counts: a node that was away follows.
 
-    Not when the store itself went back: then nobody's number can be trusted.
+    Not when the store itself went back: then nobody's number can be trusted; and never a number that this
+    store has not reached yet.
     """
     if not isinstance(k.live, (KeyGone, KeyBad)):
         return k
     if isinstance(k.live, KeyGone) and k.wish and k.live.index < k.wish.desired.generation:
         return k
-    newest = fleet.newest_wish(k.members)
-    if newest is None or (k.wish and newest.generation <= k.wish.desired.generation):
+    newest = fleet.newest_wish(k.members, k.live.index if isinstance(k.live, KeyGone) else k.live.generation)
+    if newest is None or (k.wish and fleet.rank(newest[0].generation, newest[1]) <= _rank(k.wish)):
         return k
-    return _accept(k, newest, now_s)
+    return _accept(k, newest[0], now_s, newest[1])
 
 
-def _catalog(k: Knowledge, event: CatalogSeen, at: str) -> Knowledge:
+def _rank(wish: Wish) -> tuple[int, int]:
+    return fleet.rank(wish.desired.generation, wish.after)
+
+
+def _catalog(k: Knowledge, event: CatalogSeen, at: str, now_s: float) -> Knowledge:
     backends: dict[Colour, tuple[Backend, ...]] = {}
     kept: dict[Colour, str] = {}
     for colour in Colour:
@@ -106,7 +200,13 @@ def _catalog(k: Knowledge, event: CatalogSeen, at: str) -> Knowledge:
         for colour in Colour
     }
     return replace(
-        k, catalog_seen=True, backends=backends, kept_since_at=kept, healths=healths, left_out=event.left_out
+        k,
+        catalog_seen=True,
+        catalog_heard_s=now_s,
+        backends=backends,
+        kept_since_at=kept,
+        healths=healths,
+        left_out=event.left_out,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bgd.core.health import Health
-from bgd.core.knowledge import Knowledge, Wish
+from bgd.core.knowledge import Falls, Knowledge, Wish
 from bgd.core.model import Backend, Colour, Desired, Member, Order, OrderKind, Serving
 
 
@@ -39,10 +39,13 @@ def recall(knowledge: Knowledge, kept: Mapping[str, Any], *, now_s: float, wall_
         pairs = [pair for pair in map(_backend_in, _list(kept, "backends", colour)) if pair]
         backends[colour] = tuple(backend for backend, _ in pairs)
         healths[colour] = {backend.name: Health(vetted=vetted) for backend, vetted in pairs}
+    serving = _serving_in(kept.get("serving"))
+    fell = serving is not None and serving.fallback
     return replace(
         k,
         wish=_wish_in(kept.get("wish"), now_s, wall_s),
-        serving=_serving_in(kept.get("serving")),
+        serving=serving,
+        falls=Falls(generation=serving.generation, count=1) if serving and fell else k.falls,
         backends=backends,
         healths=healths,
         kept_since_at=_kept_in(kept.get("kept_since_at"), backends),
@@ -61,7 +64,8 @@ def _wish_out(wish: Wish | None, wall_minus_monotonic_s: float) -> dict[str, Any
     if wish is None:
         return None
     seen_wall_s = round(wish.seen_s + wall_minus_monotonic_s)
-    return {**asdict(wish.desired), "first_seen_unix_s": seen_wall_s}
+    kept = {"first_seen_unix_s": seen_wall_s, "refused": wish.refused, "after": wish.after}
+    return {**asdict(wish.desired), **kept}
 
 
 def _wish_in(value: Any, now_s: float, wall_s: float) -> Wish | None:
@@ -82,8 +86,8 @@ def _wish_in(value: Any, now_s: float, wall_s: float) -> Wish | None:
             else None,
         )
         age_s = max(0.0, wall_s - float(value["first_seen_unix_s"]))
-        return Wish(desired, now_s - age_s)
-    except (KeyError, TypeError, ValueError):
+        return Wish(desired, now_s - age_s, str(value.get("refused") or ""), int(value.get("after") or 0))
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

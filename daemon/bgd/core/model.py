@@ -5,7 +5,7 @@ clock (`_s`), wall-clock times are for showing only (`_at`, ISO 8601 in UTC).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -91,6 +91,38 @@ class Serving:
     since_at: str = ""
     via: str = ""
     took_ms: float | None = None
+    fallback: bool = False
+    """Served by this node's own choice, instead of the colour that its generation names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """A release that served through its probation on a majority of members."""
+
+    release: str
+    generation: int
+    confirmed_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the fleet has written down about an app, beside its wish."""
+
+    good: Mapping[Colour, Good] = field(default_factory=dict)
+    rejected: frozenset[str] = frozenset()
+    """Releases that were reverted, and neither forced nor unrejected since."""
+    pause: str | None = None
+    """Why the operator has paused all that is automatic; None: it is not paused."""
+
+    def confirmed(self, colour: Colour, release: str | None) -> bool:
+        """Whether this is the release that was confirmed on the colour."""
+        good = self.good.get(colour)
+        return good is not None and good.release == release
+
+    def failed(self, colour: Colour, runs: frozenset[str]) -> frozenset[str]:
+        """Which of the releases that a failed colour runs have failed: of several, all but what was good."""
+        good = self.good.get(colour)
+        return runs - {good.release} if good is not None and len(runs) > 1 else runs
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -137,6 +169,8 @@ class Wanted:
     servers: Mapping[Colour, frozenset[Server]]
     healthy: frozenset[str] = frozenset()
     """Names of servers that are healthy by this node's own probes."""
+    sick: frozenset[str] = frozenset()
+    """Names of servers that are not; those of neither are not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +199,15 @@ class Policy:
     rise: int = 2
     fall: int = 3
     probe_path: str = "/"
+    probation_s: float = 300.0
+    auto: bool = True
+    """Whether revert, fallback and decline may happen by themselves."""
+    error_rate: float = 0.0
+    """Share of failed answers above which live is down; 0: not judged."""
+    latency_s: float = 0.0
+    """Mean answer time above which live is down; 0: not judged."""
+    window_s: float = 30.0
+    min_requests: int = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +217,16 @@ class Member:
     node: str
     alive: bool
     desired: Desired | None = None
+    after: int = 0
+    """The generation that its wish was given in knowledge of."""
     serving: Serving | None = None
     proved: bool = False
     because: str = ""
+    refused: bool = False
+    """It has refused its wish, whatever it waits for now: a restart or a lost Consul make no wish younger."""
+    vote: int = 0
+    """The generation whose live colour it sees down, with the idle one alive; 0: it does not vote."""
+    steady: str = ""
+    """The release that it has served for a whole probation without a break, or empty."""
+    stamp: int = 0
+    """Its report's ModifyIndex: while that does not move, its vote grows old."""

@@ -42,6 +42,11 @@ class Aim:
     timeout_s: float
     max_latency_s: float
 
+    @property
+    def limit_s(self) -> float:
+        """So long an answer may take; what is too slow need not be waited for."""
+        return min(self.timeout_s, self.max_latency_s) if self.max_latency_s else self.timeout_s
+
 
 class Target:
     """One backend that is probed again and again. Its one timer starts a probe, or ends it."""
@@ -170,7 +175,7 @@ class Rounds:
             return Trouble(f"cannot watch a socket: {error.strerror}")
         target.attempt = attempt
         self._under_way[attempt.fileno()] = target
-        self._set_timer(target, target.began_s + target.aim.timeout_s)
+        self._set_timer(target, target.began_s + target.aim.limit_s)
         return None
 
     def _go_on(self, target: Target, ready: int) -> None:
@@ -181,6 +186,9 @@ class Rounds:
 
     def _expire(self, target: Target) -> None:
         assert target.attempt is not None
+        if target.aim.limit_s < target.aim.timeout_s:
+            self._end(target, _slow(target.aim))
+            return
         missing = "answer from" if target.attempt.asked else "connection to"
         within = shown(target.aim.timeout_s)
         self._end(target, Ended(False, f"no {missing} {target.aim.question.place} within {within}"))
@@ -189,11 +197,8 @@ class Rounds:
         self._let_go(target)
         now_s = self._now_s()
         took_s = max(0.0, now_s - target.began_s)
-        limit_s = target.aim.max_latency_s
-        if isinstance(outcome, Ended) and outcome.ok and 0 < limit_s < took_s:
-            # The limit, not the time taken: what is the same must read the same, else it is news.
-            slow = f"{target.aim.question.place} is slower than max_latency, {shown(limit_s)}"
-            outcome = Ended(False, slow)
+        if isinstance(outcome, Ended) and outcome.ok and 0 < target.aim.max_latency_s < took_s:
+            outcome = _slow(target.aim)
         self._set_timer(target, self._next_start_s(target, now_s))
         target.tell(outcome, took_s)
 
@@ -214,6 +219,11 @@ class Rounds:
             missed = (now_s - target.start_s) // interval_s
             target.start_s += (missed + 1) * interval_s
         return target.start_s
+
+
+def _slow(aim: Aim) -> Ended:
+    # The limit, not the time taken: what is the same must read the same, else it is news.
+    return Ended(False, f"{aim.question.place} is slower than max_latency, {shown(aim.max_latency_s)}")
 
 
 def shown(seconds_s: float) -> str:

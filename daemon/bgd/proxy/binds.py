@@ -2,37 +2,26 @@
 
 Rule that lives here: a reload that must fail is not ordered. An HAProxy that cannot bind an address has
 its old worker let go of all of its own, and tries again for a second, in which every new connection is
-refused.
+refused; nginx tries for some seconds too.
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 
-from bgd.config.binds import bound
 
-ELSEWHERE = ("transparent", "namespace", "interface")
-"""Options with which an address is not this host's to try."""
-
-
-def refused(text: str, standing: str) -> str | None:
-    """The first address of this text that cannot be bound, with why. What stands has its own already."""
-    ports = {claim.rpartition(":")[2] for claim in _claims(standing)}
-    for claim in _claims(text):
+def refused(claims: Iterable[str], standing: Iterable[str]) -> str | None:
+    """The first claim ("host:port") that cannot be bound, with why. What stands has its own already."""
+    ports = {claim.rpartition(":")[2] for claim in standing}
+    for claim in claims:
         host, _, port = claim.rpartition(":")
         if host and port not in ports and (why := _why_not(host, int(port))):
             return f"cannot bind {claim}: {why}"
     return None
 
 
-def _claims(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        if not any(option in line.split() for option in ELSEWHERE):
-            yield from sorted(bound(line))
-
-
 def _why_not(host: str, port: int) -> str | None:
-    """As HAProxy binds it. Without the right to, nothing is known: that is for HAProxy to find out."""
+    """As a proxy binds it. Without the right to, nothing is known: that is for the proxy to find out."""
     address = host.strip("[]") if host != "*" else "0.0.0.0"  # noqa: S104  it is tried and let go
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:

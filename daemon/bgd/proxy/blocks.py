@@ -28,13 +28,24 @@ class Block:
 
     settings: AppSettings
     servers: Servers
+    down: frozenset[str] = frozenset()
+    """Servers not to be asked, by name, where the proxy does not find that out by itself."""
+    live: Colour | None = None
+    """The live colour, where the text itself names it: then a flip is a change of the text."""
 
     def with_settings(self, settings: AppSettings) -> "Block":
         return replace(self, settings=settings)
 
+    def with_live(self, live: Colour | None) -> "Block":
+        return self if self.live is live else replace(self, live=live)
+
     def in_order(self, colour: Colour) -> list[Server]:
         """The same servers always make the same text."""
         return sorted(self.servers.get(colour, frozenset()))
+
+    def names(self) -> dict[Colour, set[str]]:
+        """Which servers there are, whatever their weight."""
+        return {colour: {server.name for server in self.servers.get(colour, ())} for colour in Colour}
 
 
 Blocks = Mapping[str, Block]

@@ -36,9 +36,12 @@ def readable(path: Path) -> bool:
 def hidden(path: Path) -> bool:
     """Not to be read, though it may well be there: a path that is plainly wrong is the proxy's to tell."""
     try:
-        return path.exists() and not readable(path)
+        path.stat()
+        return not readable(path)
     except PermissionError:
         return True
+    except (OSError, ValueError):
+        return False
 
 
 def _path(blanks: str, written: str, base: Path) -> str:

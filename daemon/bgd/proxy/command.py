@@ -7,14 +7,31 @@ no more is kept than people read, and nothing that a terminal would obey.
 import contextlib
 import os
 import selectors
+import shlex
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 _KEPT = 1 << 16
 _BRIEF = 500
 _LOOK_S = 0.05
+_SYSTEM = "/usr/sbin:/usr/local/sbin:/sbin"
+
+
+def words(line: str, *, main_file: Path, folder: Path, here: bool = True) -> list[str]:
+    """A command line of the settings, with its places filled in.
+
+    `here`: the program is on this host, where a plain user's PATH may lack the folders it is in.
+    """
+    program, *rest = shlex.split(line)
+    found = shutil.which(program) or shutil.which(program, path=_SYSTEM) if here else None
+    places = {"{main_file}": str(main_file), "{folder}": str(folder)}
+    for place, path in places.items():
+        rest = [word.replace(place, path) for word in rest]
+    return [found or program, *rest]
 
 
 def run(words: Sequence[str], deadline_s: float) -> str:

@@ -1,6 +1,7 @@
 """Files are replaced, never edited; a temporary name never ends in what the proxy would load."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from bgd.core.reasons import Because
@@ -13,6 +14,12 @@ def read(path: Path) -> str | None:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def standing_texts(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Those of several files that stand. Raises WorldError."""
+    found = {name: standing(folder / name) for name in names}
+    return {name: text for name, text in found.items() if text is not None}
 
 
 def standing(path: Path) -> str | None:
@@ -41,7 +48,7 @@ def replace(path: Path, text: str) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    _settle(path.parent)
+    settle(path.parent)
 
 
 def write(path: Path, text: str) -> None:
@@ -50,6 +57,15 @@ def write(path: Path, text: str) -> None:
         replace(path, text)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def remove(path: Path) -> None:
+    """Take a file away that must be gone before the next step. Raises WorldError."""
+    try:
+        path.unlink(missing_ok=True)
+        settle(path.parent)
+    except OSError as error:
+        raise WorldError(Because.CHECK_FAILED, f"cannot remove {path}: {error.strerror}") from error
 
 
 def cannot_write(path: Path, error: OSError) -> WorldError:
@@ -65,10 +81,11 @@ def keep(path: Path, kept: Path) -> None:
     except FileNotFoundError:  # the first file of all has no forerunner
         return
     temporary.replace(kept)
-    _settle(kept.parent)
+    settle(kept.parent)
 
 
-def _settle(folder: Path) -> None:
+def settle(folder: Path) -> None:
+    """Have what was done in a folder outlive a loss of power. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

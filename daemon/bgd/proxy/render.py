@@ -1,12 +1,12 @@
-"""Templates (shipped, or the host's own) and blocks → the text of bgd's part.
+"""Templates (shipped, or the host's own) and blocks → the texts of bgd's part.
 
-Rules that live here: the structure of a text is all of it but the servers that can come and go at
-runtime, and its digest is the marker by which a running proxy says which structure it has. The lines
-of the servers are read back from the text, so that what is done at runtime is what the file says.
+Rules that live here: the structure of a text is all of it but what can change at runtime, and its digest
+is the marker by which a running proxy says which structure it has. What is done at runtime is read back
+from the text, so that it is what the file says. A text that names an app's live colour is another
+structure with the other colour.
 """
 
 import hashlib
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -29,43 +29,42 @@ from jinja2.sandbox import safe_range
 from bgd.config import AppSettings
 from bgd.core.model import Colour, Server
 from bgd.core.reasons import Because
+from bgd.proxy.adapter import Adapter, Texts, Written
 from bgd.proxy.blocks import Block, Blocks
 from bgd.proxy.errors import WorldError
+from bgd.proxy.names import backend, by_name
 from bgd.proxy.quoting import quote, quote_format
 from bgd.proxy.routes import frontends
-
-SPECIMEN = Server("192.0.2.1", 1, 1)
-"""Stands for the servers of a backend in its structure, so that how a server is written is part of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A rendered text, the marker of its structure, and its backends' servers: name → place and options."""
+    """Rendered texts, the marker of their structure, and their backends' servers."""
 
-    text: str
+    texts: Texts
     structure: str
-    servers: Mapping[str, Mapping[str, str]]
+    servers: Written
 
 
-def backend(app: str, colour: Colour) -> str:
-    return f"{app}_{colour}"
+Places = Mapping[str, str]
+"""Where servers are that the text must not name by their own names: name → place."""
 
 
-def by_name(server: Server) -> bool:
-    """Whether the server is a host name, which the proxy can only resolve at its start."""
-    try:
-        ipaddress.ip_address(server.address)
-    except ValueError:
-        return True
-    return False
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a text depends on beside its blocks and its templates."""
+
+    places: Places
+    dialect: str
 
 
 class Renderer:
     """Makes pages from blocks with the templates as they were when it was made."""
 
-    def __init__(self, own: Path, template: str, *, folder: Path, map_file: Path, node: str) -> None:
-        self._folder, self._template, self._own = folder, template, own
-        self._fixed = {"node": node, "map": str(map_file), "owner": _owner(folder), "colours": list(Colour)}
+    def __init__(self, own: Path, adapter: Adapter, *, node: str) -> None:
+        self._adapter, self._own = adapter, own
+        self._main_template = list(adapter.templates.values())[-1]
+        self._fixed = {"node": node, "colours": list(Colour)}
         shipped = FileSystemLoader(shipped_templates())
         self._templates = Environment(
             loader=ChoiceLoader([FileSystemLoader(own), shipped, PrefixLoader({"shipped": shipped})]),
@@ -76,46 +75,83 @@ class Renderer:
             auto_reload=False,
             autoescape=False,  # noqa: S701  the text is no HTML; words are quoted for the proxy
         )
-        self._newest: tuple[Blocks, Page] | None = None
-        self._newest_bare: tuple[Blocks, str] | None = None
+        self._newest: tuple[Blocks, Outside, Page] | None = None
+        self._newest_bare: tuple[Blocks, Outside, str, frozenset[str]] | None = None
         self._templates.filters.update(quote=quote, quote_format=quote_format)
         self._templates.globals["range"] = safe_range  # one that is far too long ends with a word
 
     def page(self, blocks: Blocks) -> Page:
-        """Render all blocks. Raises WorldError when the template does not."""
-        if self._newest is not None and self._newest[0] == blocks:
-            return self._newest[1]
-        if wrong := _wrong_folder(self._own):
-            raise WorldError(Because.CHECK_FAILED, wrong)
-        structure = self._structure({name: _bare(block) for name, block in blocks.items()})
-        text = self._text(blocks, structure)
-        if structure not in text:
-            raise WorldError(
-                Because.CHECK_FAILED, f"{self._template} has no marker: set-var proc.bgd_structure"
-            )
-        page = Page(text, structure, read_servers(text))
+        """Render all blocks. Raises WorldError when a template does not."""
+        outside = self._outside(blocks)
+        if self._newest is not None and self._newest[:2] == (blocks, outside):
+            return self._newest[2]
+        structure, _ = self._structure(blocks, outside)
+        texts = self._texts(blocks, outside.places, structure, set())
+        if self._adapter.marker(texts) != structure:
+            lost = f"{self._main_template} has no marker any more"
+            cure = "keep {{ structure }} where the shipped one has it"
+            raise WorldError(Because.CHECK_FAILED, f"{lost}; {cure}")
+        page = Page(texts, structure, self._adapter.written(texts))
         if missing := _missing_server(blocks, page):
-            raise WorldError(Because.CHECK_FAILED, f"{self._template} {missing}")
-        self._newest = dict(blocks), page
+            raise WorldError(Because.CHECK_FAILED, f"{self._main_template} {missing}")
+        self._newest = dict(blocks), outside, page
         return page
 
-    def _structure(self, bare: Blocks) -> str:
-        if self._newest_bare is None or self._newest_bare[0] != bare:
-            digest = hashlib.sha256(self._text(bare, "").encode()).hexdigest()[:16]
-            self._newest_bare = bare, digest
-        return self._newest_bare[1]
+    def names_live(self, blocks: Blocks) -> frozenset[str]:
+        """The apps whose live colour the text itself names. Raises WorldError."""
+        return self._structure(blocks, self._outside(blocks))[1]
 
-    def _text(self, blocks: Blocks, structure: str) -> str:
+    def _outside(self, blocks: Blocks) -> Outside:
+        servers = (each for block in blocks.values() for colour in Colour for each in block.in_order(colour))
+        return Outside(self._adapter.places(list(servers)), self._adapter.dialect)
+
+    def _structure(self, blocks: Blocks, outside: Outside) -> tuple[str, frozenset[str]]:
+        bare = {name: self._adapter.structural(block) for name, block in blocks.items()}
+        if self._newest_bare is None or self._newest_bare[:2] != (bare, outside):
+            if wrong := _wrong_folder(self._own):
+                raise WorldError(Because.CHECK_FAILED, wrong)
+            asked: set[str] = set()
+            texts = self._texts(bare, outside.places, "", asked)
+            digest = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:16]
+            self._newest_bare = bare, outside, digest, frozenset(asked)
+        return self._newest_bare[2:]
+
+    def _texts(self, blocks: Blocks, places: Places, structure: str, asked: set[str]) -> dict[str, str]:
         ordered = [blocks[name] for name in sorted(blocks)]
-        fronts = frontends([block.settings for block in ordered], self._folder)
-        apps = [_app(block) for block in ordered]
+        apps = {block.settings.name: _App(_told(block, places), asked) for block in ordered}
+        fronts = frontends([block.settings for block in ordered], self._adapter.folder)
+        told = {
+            "structure": structure,
+            "frontends": fronts,
+            "apps": list(apps.values()),
+            "named": apps.__getitem__,
+            "live": lambda name: apps[name]["live"],
+            **self._fixed,
+            **self._adapter.words(structure, fronts),
+        }
+        texts = {name: self._text(template, told) for name, template in self._adapter.templates.items()}
+        return {name: text for name, text in texts.items() if text.strip()}
+
+    def _text(self, template: str, told: Mapping[str, Any]) -> str:
         try:
-            template = self._templates.get_template(self._template)
-            return template.render(structure=structure, frontends=fronts, apps=apps, **self._fixed)
+            return self._templates.get_template(template).render(told)
         except TemplateError as error:
-            raise WorldError(Because.CHECK_FAILED, _template_words(error, self._template)) from error
+            raise WorldError(Because.CHECK_FAILED, _template_words(error, template)) from error
         except Exception as error:  # whatever an expression in a template can raise
-            raise WorldError(Because.CHECK_FAILED, _line_words(error, self._template)) from error
+            raise WorldError(Because.CHECK_FAILED, _line_words(error, template)) from error
+
+
+class _App(dict[str, Any]):
+    """An app as a template sees it. One that asks for the live colour is noted: its text depends on it."""
+
+    def __init__(self, told: Mapping[str, Any], asked: set[str]) -> None:
+        super().__init__(told)
+        self._asked = asked
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "live":
+            self._asked.add(self["name"])
+        return super().__getitem__(key)
 
 
 def shipped_templates() -> Path:
@@ -124,56 +160,36 @@ def shipped_templates() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "templates"
 
 
-def read_servers(text: str) -> dict[str, dict[str, str]]:
-    """Each backend's servers as they are written: name → place and options."""
-    found: dict[str, dict[str, str]] = {}
-    here: dict[str, str] = {}
-    for line in text.splitlines():
-        match line.split(None, 2):
-            case ["backend", name, *_]:
-                here = found.setdefault(name, {})
-            case ["frontend" | "global" | "defaults" | "listen", *_]:
-                here = {}
-            case ["server", name, rest]:
-                here[name] = rest.strip()
-    return found
-
-
-def read_marker(text: str) -> str | None:
-    """The marker of the structure of a text."""
-    found = re.search(r"^\s*set-var proc\.bgd_structure str\((\w+)\)", text, re.MULTILINE)
-    return found[1] if found else None
-
-
-def _bare(block: Block) -> Block:
-    named = {
-        colour: frozenset({SPECIMEN, *filter(by_name, block.servers.get(colour, ()))}) for colour in Colour
-    }
-    return Block(block.settings, named)
-
-
-def _app(block: Block) -> dict[str, Any]:
+def _told(block: Block, places: Places) -> dict[str, Any]:
     app = block.settings
     colours = [
         {
             "colour": colour,
             "backend": backend(app.name, colour),
-            "reached": reached(app.name, colour),
-            "servers": [_server(server) for server in block.in_order(colour)],
+            "servers": [_server(server, block.down, places) for server in block.in_order(colour)],
         }
         for colour in Colour
     ]
-    return {"name": app.name, "mode": app.mode, "check": _check(app), "colours": colours, "settings": app}
+    live = block.live or Colour.BLUE
+    return {
+        "name": app.name,
+        "mode": app.mode,
+        "live": live,
+        "check": _check(app),
+        "colours": colours,
+        "settings": app,
+    }
 
 
-def reached(app: str, colour: Colour) -> str:
-    """The variable that changes when a connection of bgd's own got through to a server of the colour."""
-    return f"bgd_reached_{app.replace('-', '_')}_{colour}"
-
-
-def _server(server: Server) -> dict[str, Any]:
-    place = f"[{server.address}]:{server.port}" if ":" in server.address else server.name
-    return {"name": server.name, "place": place, "weight": server.weight, "by_name": by_name(server)}
+def _server(server: Server, down: frozenset[str], places: Places) -> dict[str, Any]:
+    own = f"[{server.address}]:{server.port}" if ":" in server.address else server.name
+    return {
+        "name": server.name,
+        "place": places.get(server.name, own),
+        "weight": server.weight,
+        "by_name": by_name(server),
+        "down": server.name in down,
+    }
 
 
 def _check(app: AppSettings) -> dict[str, Any]:
@@ -188,14 +204,6 @@ def _check(app: AppSettings) -> dict[str, Any]:
         "fall": probe.fall,
         "expect": ",".join(str(a) if a == b else f"{a}-{b}" for a, b in probe.expect),
     }
-
-
-def _owner(folder: Path) -> int:
-    """Who may use the proof listener: whoever owns the folder; 0 (root may anyway) is not written."""
-    try:
-        return folder.stat().st_uid
-    except OSError:
-        return 0
 
 
 def _wrong_folder(own: Path) -> str:

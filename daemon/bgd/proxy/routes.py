@@ -5,7 +5,7 @@ over none, then the longest path; a path counts by whole segments ("/shop" is "/
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -48,6 +48,8 @@ class Frontend:
     binds: tuple[str, ...]
     socket: Path
     members: tuple[AppSettings, ...]
+    number: int = 0
+    """Its place among all the frontends of a text, from 1."""
 
     @property
     def apps(self) -> tuple[str, ...]:
@@ -99,7 +101,8 @@ def frontends(apps: Sequence[AppSettings], folder: Path) -> list[Frontend]:
     for members, binds in sorted(groups.items()):
         made.append(_frontend([settings[name] for name in members], binds, folder, made))
     alone = [app for app in apps if not app.bind]
-    return made + [_frontend([app], [], folder, made) for app in sorted(alone, key=lambda app: app.name)]
+    made += [_frontend([app], [], folder, made) for app in sorted(alone, key=lambda app: app.name)]
+    return [replace(front, number=number) for number, front in enumerate(made, start=1)]
 
 
 def _claims(apps: Sequence[AppSettings]) -> dict[str, list[str]]:

@@ -6,17 +6,17 @@ templates that are refused leave the last good ones at work.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from bgd.core.reasons import Because
 from bgd.ports import Failed
+from bgd.proxy.adapter import Texts
 from bgd.proxy.blocks import Block, Blocks
 from bgd.proxy.errors import WorldError
 from bgd.proxy.render import Page, Renderer
-from bgd.proxy.routes import frontends
 
-Check = Callable[[str], str | None]
+Check = Callable[[Texts], str | None]
 Render = Callable[[Blocks], Page]
 
 
@@ -33,26 +33,26 @@ class Vetted:
     fit: bool = True
 
 
-def vet(targets: Blocks, good: Blocks, *, render: Render, check: Check, standing: str | None) -> Vetted:
+def vet(targets: Blocks, good: Blocks, *, render: Render, check: Check, standing: Texts) -> Vetted:
     """Find what of the targets may stand. What stands in the file already has passed before."""
     page = render(targets)
-    if page.text == standing:
+    if page.texts == standing:
         return Vetted(page, targets)
-    words = check(page.text)
+    words = check(page.texts)
     return Vetted(page, targets) if words is None else _sift(targets, good, words, render, check)
 
 
 def _sift(targets: Blocks, good: Blocks, words: str, render: Render, check: Check) -> Vetted:
     accepted = {app: good[app] for app in targets if app in good}
     changed = [app for app in targets if targets[app] != good.get(app)]
-    base_words = check(render(accepted).text) if changed else words
+    base_words = check(render(accepted).texts) if changed else words
     if base_words is not None:
         failed = {app: Failed(Because.CHECK_FAILED, base_words) for app in targets}
         return Vetted(render(targets), targets, failed, fit=False)
     failed = {}
     for app in changed:
         for candidate in _candidates(targets[app], good.get(app)):
-            refused = check(render({**accepted, app: candidate}).text)
+            refused = check(render({**accepted, app: candidate}).texts)
             if refused is None:
                 accepted[app] = candidate
                 break
@@ -74,7 +74,7 @@ class Vetting:
         self._steady = self._used = renderer
         self._check = check
 
-    def vet(self, targets: Blocks, good: Blocks, standing: str | None) -> Vetted:
+    def vet(self, targets: Blocks, good: Blocks, standing: Texts) -> Vetted:
         """Find what of the targets may stand. Raises WorldError when no template renders."""
         refused: Mapping[str, Failed]
         self._used = self.newest
@@ -87,34 +87,34 @@ class Vetting:
         else:
             refused = found.failed
             if found.fit or self._steady is self.newest:
-                return found
+                return self._told(found)
         self._used = self._steady
         older = vet(targets, good, render=self._steady.page, check=self._check, standing=standing)
-        return replace(older, failed={**older.failed, **refused})
+        return self._told(replace(older, failed={**older.failed, **refused}))
+
+    def _told(self, found: Vetted) -> Vetted:
+        """The blocks know their live colour where this very text names it."""
+        named = self._used.names_live(found.blocks)
+        blocks = {
+            app: block if app in named else block.with_live(None) for app, block in found.blocks.items()
+        }
+        return replace(found, blocks=blocks)
 
     def took(self) -> None:
         """What was vetted last stands and serves."""
         self._steady = self._used
 
+    def names_live(self, blocks: Blocks) -> frozenset[str]:
+        """The apps whose live colour the text names, by the templates that may come to stand.
+
+        Templates that do not render tell nothing: the vetting will have a word for them.
+        """
+        named: frozenset[str] = frozenset()
+        for renderer in (self._steady, self.newest):
+            with suppress(WorldError):
+                named |= renderer.names_live(blocks)
+        return named
+
     def written(self, block: Block) -> Mapping[str, Mapping[str, str]]:
         """How an app's servers are written."""
         return self._steady.page({block.settings.name: block}).servers
-
-
-SOCKET_PATH_MAX = 107  # what the kernel takes for a unix socket
-
-
-def faults(targets: Blocks, folder: Path) -> dict[str, Failed]:
-    """What the proxy would accept but what cannot work with bgd, with the cure."""
-    found: dict[str, Failed] = {}
-    for app, block in targets.items():
-        for line in block.settings.lines:
-            if block.settings.mode == "http" and line.split()[:1] == ["redirect"]:
-                found[app] = Failed(Because.CHECK_FAILED, f"line {line!r}: write it as 'http-request {line}'")
-    for front in frontends([block.settings for block in targets.values()], folder):
-        if len(str(front.socket).encode()) > SOCKET_PATH_MAX:
-            detail = (
-                f"{front.socket} is longer than {SOCKET_PATH_MAX} bytes: give proxy.file a shorter folder"
-            )
-            found |= dict.fromkeys(front.apps, Failed(Because.CHECK_FAILED, detail))
-    return found

@@ -36,6 +36,10 @@ class Board(Collector):
         self._old_workers: int | None = None
         self._flipped: set[tuple[str, str, str]] = set()
         self._flips = self._counter("bgd_flips", "Flips that ended, by result.", "app", "result", "via")
+        self._reverted: set[tuple[str, str]] = set()
+        self._reverts = self._counter(
+            "bgd_reverts", "Reverts that this node wrote, by evidence.", "app", "because"
+        )
         self._flip_seconds = self._histogram(
             "bgd_flip_seconds", "From a wish seen to its proof.", FLIP_BUCKETS_S, "app"
         )
@@ -81,10 +85,14 @@ class Board(Collector):
             self._reports.pop(app, None)
             for colour in Colour:
                 self._counts.pop((app, colour), None)
-            gone = {labels for labels in self._flipped if labels[0] == app}
-            self._flipped -= gone
-        for labels in gone:
+            flips = {labels for labels in self._flipped if labels[0] == app}
+            reverts = {labels for labels in self._reverted if labels[0] == app}
+            self._flipped -= flips
+            self._reverted -= reverts
+        for labels in flips:
             _remove(self._flips, *labels)
+        for wrote in reverts:
+            _remove(self._reverts, *wrote)
         _remove(self._flip_seconds, app)
         for colour in Colour:
             self._probe_timers.pop((app, colour), None)
@@ -97,6 +105,12 @@ class Board(Collector):
         self._flips.labels(app, result, via).inc()
         if result == "proved":
             self._flip_seconds.labels(app).observe(took_s)
+
+    def reverted(self, app: str, because: str) -> None:
+        """This node wrote a revert."""
+        with self._lock:
+            self._reverted.add((app, because))
+        self._reverts.labels(app, because).inc()
 
     def probed(self, app: str, colour: Colour, took_s: float) -> None:
         """One probe ended."""

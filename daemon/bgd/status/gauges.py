@@ -20,13 +20,16 @@ def of_reports(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     verdict = GaugeMetricFamily(
         "bgd_verdict", "What a colour looks like from here.", labels=["app", "colour", "verdict"]
     )
+    way_back = GaugeMetricFamily("bgd_way_back", "Whether a revert would have a target now.", labels=["app"])
     for app, report in sorted(reports.items()):
         if report["serving"]:
             generation.add_metric([app], report["serving"]["generation"])
         because.add_metric([app, report["because"]], 1)
+        if report["way_back"]:
+            way_back.add_metric([app], report["way_back"]["open"])
         for colour, view in report["colours"].items():
             verdict.add_metric([app, colour, view["verdict"]], 1)
-    yield from (generation, because, verdict)
+    yield from (generation, because, verdict, way_back)
 
 
 def of_counts(counts: Mapping[tuple[str, Colour], Mapping[str, int]]) -> Metric:

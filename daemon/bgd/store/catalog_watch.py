@@ -1,13 +1,15 @@
-"""One blocking query per service of an app → CatalogSeen, when its meaning changed.
+"""One blocking query per service of an app → CatalogSeen when its meaning changed, else StoreHeard.
 
 A changed output of a check wakes every watcher, too; that is no news. A colour that has suddenly no
-backend is believed only when we can read what we have written ourselves.
+backend is believed only when we can read what we have written ourselves. What is the same after a fault is
+told once more: until then it was old.
 """
 
 import threading
+import time
 
 from bgd.config import AppSettings
-from bgd.core.events import CatalogSeen
+from bgd.core.events import CatalogSeen, StoreHeard
 from bgd.core.model import Colour
 from bgd.ports import Post
 from bgd.store import catalog
@@ -15,6 +17,9 @@ from bgd.store.client import Client, StoreFault
 from bgd.store.follow import WAIT_S, follow
 from bgd.store.presence import Presence
 from bgd.store.rights import Rights
+
+HEARD_S = 1.0
+"""So often at most it is said that nothing has changed: checks may talk without end."""
 
 
 class CatalogWatch:
@@ -30,6 +35,9 @@ class CatalogWatch:
         self._posting = threading.Lock()
         self._parts: dict[str, CatalogSeen] = {}
         self._last: CatalogSeen | None = None
+        self._answered: set[str] = set()
+        """The services that have answered since the last word: what one says is not heard of the other."""
+        self._heard_s = float("-inf")
 
     def start(self) -> None:
         for service in self._services:
@@ -51,6 +59,7 @@ class CatalogWatch:
         for answer in follow(lambda index: self._ask(service, index), self._stop):
             if isinstance(answer, StoreFault):
                 self._rights.failed(self._name, answer)
+                self._failed(service)
             else:
                 self._rights.well(self._name)
                 self._seen(service, answer)
@@ -63,12 +72,25 @@ class CatalogWatch:
             self._presence.prove_right(self.app.name)
         return now, part
 
+    def _failed(self, service: str) -> None:
+        with self._posting:
+            self._last = None
+            self._answered.discard(service)
+
     def _seen(self, service: str, part: CatalogSeen) -> None:
         with self._posting:
             self._parts[service] = part
             if self._stop.is_set() or len(self._parts) < len(self._services):
                 return
+            self._answered.add(service)
             whole = catalog.merge(self.app, (self._parts[each] for each in self._services))
             if whole != self._last:
                 self._last = whole
-                self._post(whole)
+                self._say(whole)
+            elif len(self._answered) == len(self._services) and time.monotonic() - self._heard_s >= HEARD_S:
+                self._say(StoreHeard(self.app.name))
+
+    def _say(self, event: CatalogSeen | StoreHeard) -> None:
+        self._answered.clear()
+        self._heard_s = time.monotonic()
+        self._post(event)

@@ -1,15 +1,21 @@
 """Consul as the loop sees it: all watches and the one writer, for the apps of a configuration.
 
-Rule that lives here: what an app that is configured no more still says or asks is ignored.
+Rules that live here: what an app that is configured no more still says or asks is ignored; nothing is
+written for the fleet before our sign of life stands; whose write ended a wish says so in its history.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bgd.config import AppSettings
+from bgd.core.actions import Confirm, Decline, Revert, Write
+from bgd.core.advance import Failed, Overtaken, Written
+from bgd.core.reasons import Because
 from bgd.ports import Post
+from bgd.store import acts
 from bgd.store.alive import SecondDaemon
 from bgd.store.catalog_watch import CatalogWatch
+from bgd.store.chronicle import Chronicle, Told
 from bgd.store.client import Client
 from bgd.store.members import Members
 from bgd.store.presence import Presence
@@ -19,8 +25,13 @@ from bgd.store.wish_watch import WishWatch
 __all__ = ["Fleet", "SecondDaemon"]
 
 
+def _nobody(_: Mapping[str, Any]) -> None:
+    pass
+
+
 class Fleet:
-    """Fits ports.Store. `second` is called when another daemon lives in this one's place."""
+    """Fits ports.Store. `second` is called when another daemon lives in this one's place, `told` with each
+    event and each outcome that this node has written."""
 
     def __init__(
         self,
@@ -31,11 +42,20 @@ class Fleet:
         instance: str,
         post: Post,
         second: Callable[[SecondDaemon], None],
+        told: Told = _nobody,
     ) -> None:
         self._client, self._node, self._post = client, node, post
         self._apps = {app.name: app for app in apps}
         self._rights = Rights(post, self._again)
-        self._presence = Presence(client, node, instance, self._rights, second)
+        self._presence = Presence(
+            client,
+            node,
+            instance,
+            self._rights,
+            second,
+            Chronicle(client, node, told),
+            list(self._apps),
+        )
         self._members = Members(client, node, post, self._presence, self._rights)
         self._wishes = self._wish_watch()
         self._catalogs = {app.name: self._catalog_watch(app) for app in apps}
@@ -58,8 +78,29 @@ class Fleet:
         if app in self._apps:
             self._presence.record(app, generation, event)
 
+    def write(self, app: str, action: Write) -> Written | Overtaken | Failed:
+        """Write for the whole fleet, in one transaction; what it means for the history follows later."""
+        if app not in self._apps:
+            return Failed(Because.STORE_LOST, f"{app} is not configured any more")
+        if not self._presence.lives:
+            return Failed(Because.STORE_LOST, "our own sign of life does not stand in Consul yet")
+        outcome = acts.write(self._client, app, action, by=f"bgd on {self._node}")
+        if isinstance(outcome, Written):
+            self._conclude(app, action, outcome)
+        return outcome
+
+    def _conclude(self, app: str, action: Write, written: Written) -> None:
+        generation = action.desired.generation
+        match action:
+            case Confirm():
+                self._presence.conclude(app, generation, "confirmed")
+            case Revert():
+                self._presence.conclude(app, generation, "reverted")
+            case Decline():
+                self._presence.record(app, generation, acts.declined(action, written))
+
     def follow_members(self, app: str, wanted: bool) -> None:
-        """Read the app's members now and each second while wanted, posting MembersSeen."""
+        """Read the app's members now and again and again while wanted, posting MembersSeen."""
         self._members.follow(app, wanted and app in self._apps)
 
     def withdraw(self, app: str) -> None:

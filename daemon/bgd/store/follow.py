@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Generic, TypeVar
 
-from bgd.store.faults import StoreFault
+from bgd.store.faults import Fault, StoreFault
 
 WAIT_S = 25.0
 """Some versions break longer waits; and it bounds how late a frozen agent is noticed."""
+LATE_S = WAIT_S + 15.0
+"""No answer takes so long. One that is read later came while this daemon was frozen, and is old."""
 FIRST_S, LONGEST_S = 0.1, 5.0
 
 T = TypeVar("T")
@@ -48,6 +50,8 @@ class Follow(Generic[T]):
             began_s = time.monotonic()
             try:
                 index, answer = self._ask(self._index)
+                if (late_s := time.monotonic() - began_s) > LATE_S:
+                    raise StoreFault(Fault.LOST, f"the answer was read {late_s:.0f} s after its question")
             except StoreFault as fault:
                 if self._stop.is_set():
                     return

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 _APP = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 _NODE = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
+_ESCAPED = re.compile(r"=([0-9A-F]{2})")
 _LONGEST_APP, _LONGEST_NODE, _LONGEST_RELEASE = 40, 64, 128
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
@@ -37,6 +38,14 @@ def release_word(release: str) -> str:
         return "sha256=" + hashlib.sha256(text).hexdigest()
     assert word, "a release has a name"
     return word
+
+
+def release_in(word: str) -> str | None:
+    """The release that a word of a key was made from; None when only its digest is there."""
+    if word.startswith("sha256="):
+        return None
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), word)
+    return plain.encode("latin-1", "replace").decode(errors="surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,21 @@ class Keys:
     def prepare(self, app: str) -> str:
         return f"{self.wishes(app)}prepare"
 
+    def pause(self, app: str) -> str:
+        return f"{self.wishes(app)}pause"
+
+    def canary(self, app: str) -> str:
+        return f"{self.wishes(app)}canary"
+
+    def good(self, app: str, colour: str) -> str:
+        return f"{self.wishes(app)}good/{colour}"
+
+    def rejections(self, app: str) -> str:
+        """The tree of an app's rejected releases."""
+        return f"{self.wishes(app)}rejected/"
+
     def rejected(self, app: str, release: str) -> str:
-        return f"{self.wishes(app)}rejected/{release_word(release)}"
+        return f"{self.rejections(app)}{release_word(release)}"
 
     def members(self, app: str) -> str:
         """The tree of an app's reports."""

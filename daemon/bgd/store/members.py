@@ -1,12 +1,15 @@
 """Reads the members of those apps that must agree just now → MembersSeen. Nobody watches reports.
 
-An answer without our own report is believed only when we can read what we have written ourselves.
+Rules that live here: an answer without our own report is believed only when we can read what we have
+written ourselves, and one in which we do not live only when we may read our own sign of life; what is read
+is told at once when it differs, else once a second.
 """
 
 import threading
+import time
+from dataclasses import dataclass
 
 from bgd.core.events import MembersSeen
-from bgd.core.model import Member
 from bgd.ports import Post
 from bgd.store import records, views
 from bgd.store.client import Client, StoreFault
@@ -14,7 +17,18 @@ from bgd.store.follow import Backoff
 from bgd.store.presence import Presence
 from bgd.store.rights import Rights
 
-LOOK_S = 1.0
+LOOK_S, LONGEST_S = 0.25, 1.0
+"""How long to wait between two looks: a revert follows the last vote that it needs within this."""
+BUSY = 1 / 4
+"""Reading takes no more than this share of the time, while that lets each app be read once a second."""
+SAME_S = 1.0
+"""So often is told what has not changed: who waits for an answer need not know whether it is a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    seen: MembersSeen
+    at_s: float
 
 
 class Members:
@@ -26,14 +40,14 @@ class Members:
         self._changed = threading.Condition()
         self._stopping = False
         self._fresh = False
-        self._last: dict[str, MembersSeen | None] = {}
+        self._last: dict[str, _Told | None] = {}
         self._thread = threading.Thread(target=self._run, name="members", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def follow(self, app: str, wanted: bool) -> None:
-        """Read the app's members now and each second, for as long as wanted."""
+        """Read the app's members now and again and again, for as long as wanted."""
         with self._changed:
             if wanted and app not in self._last:
                 self._last[app] = None
@@ -52,9 +66,11 @@ class Members:
         pause_s: float | None = None
         while self._await_need(pause_s):
             try:
+                began_s = time.monotonic()
                 self._look()
                 self._rights.well("members")
-                pause_s = LOOK_S
+                took_s = time.monotonic() - began_s
+                pause_s = min(LONGEST_S, max(LOOK_S, took_s * (1 / BUSY - 1)))
             except StoreFault as fault:
                 self._rights.failed("members", fault)
                 pause_s = LOOK_S + backoff.next_s()
@@ -68,26 +84,39 @@ class Members:
             return not self._stopping
 
     def _look(self) -> None:
-        living = views.living_nodes(self._client)
+        living = self._living()
         for app in list(self._last):
-            seen = MembersSeen(app, self._read(app, living))
+            seen = self._read(app, living)
+            now_s = time.monotonic()
             with self._changed:
-                if self._stopping or app not in self._last or self._last[app] == seen:
+                if self._stopping or app not in self._last:
                     continue
-                self._last[app] = seen
+                last = self._last[app]
+                if last is not None and last.seen == seen and now_s - last.at_s < SAME_S:
+                    continue
+                self._last[app] = _Told(seen, now_s)
             self._post(seen)
 
-    def _read(self, app: str, living: set[str]) -> tuple[Member, ...]:
+    def _living(self) -> set[str]:
+        living = views.living_nodes(self._client)
+        if self._node not in living:
+            # A right that is lost hides a key from a tree without a word, but not from a question for it.
+            self._client.look(self._client.keys.alive(self._node))
+        return living
+
+    def _read(self, app: str, living: set[str]) -> MembersSeen:
         found = self._members(app, living)
-        if not any(member.node == self._node for member in found):
+        if not any(member.node == self._node for member in found.members):
             self._presence.prove_right(app)
             found = self._members(app, living)
         return found
 
-    def _members(self, app: str, living: set[str]) -> tuple[Member, ...]:
+    def _members(self, app: str, living: set[str]) -> MembersSeen:
         entries = self._client.read_tree(self._client.keys.members(app))[1]
-        return tuple(
-            records.member_in(view.node, view.report, alive=view.alive)
-            for view in views.members_of(self._client, entries, living)
+        found = views.members_of(self._client, entries, living)
+        members = tuple(
+            records.member_in(view.node, view.report, alive=view.alive, stamp=view.stamp)
+            for view in found
             if not view.gone
         )
+        return MembersSeen(app, members, frozenset(view.node for view in found if view.gone))

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from bgd.core.model import Colour, Desired, KeyBad, Member, Order, OrderKind, Serving
+from bgd.core.model import Colour, Desired, Good, KeyBad, Member, Order, OrderKind, Serving
 
 SCHEMA = 1
 _DEEPEST = 20
@@ -114,6 +114,26 @@ def order_in(value: bytes) -> Order | None:
         return None
 
 
+# -- what the fleet has written down ---------------------------------------------------------------
+
+
+def good_out(good: Good) -> bytes:
+    """What is known good, as it is written."""
+    return encode(asdict(good))
+
+
+def good_in(value: bytes) -> Good | None:
+    """What is known good; None when it says nothing that we understand."""
+    told = decode(value) or {}
+    release = _text(told, "release")
+    return Good(release, _number(told, "generation"), _text(told, "confirmed_at")) if release else None
+
+
+def rejected_in(value: bytes) -> str | None:
+    """The release that a rejection is of, if it names one."""
+    return _text(decode(value) or {}, "release") or None
+
+
 # -- members --------------------------------------------------------------------------------------
 
 
@@ -132,17 +152,27 @@ def is_gone(report: Mapping[str, Any]) -> bool:
     return report.get("gone") is True
 
 
-def member_in(node: str, report: Mapping[str, Any], *, alive: bool) -> Member:
-    """A member's word about an app, as far as it is understood."""
-    serving = _part(report, "serving")
+def member_in(node: str, report: Mapping[str, Any], *, alive: bool, stamp: int = 0) -> Member:
+    """A member's word about an app, as far as it is understood. `stamp` is its report's ModifyIndex."""
+    serving, steady = _part(report, "serving"), _part(report, "steady")
     return Member(
         node=node,
         alive=alive,
         desired=_desired(_part(report, "desired")),
+        after=_number(_part(report, "desired"), "after"),
         serving=_serving(serving),
         proved=serving.get("proved") is True,
         because=_text(report, "because"),
+        refused=_part(report, "desired").get("refused") is True,
+        vote=_vote(_part(report, "vote")),
+        steady=_text(steady, "release") if steady.get("over") is True else "",
+        stamp=stamp,
     )
+
+
+def _vote(told: Mapping[str, Any]) -> int:
+    known = told.get("live") == "down" and told.get("idle") == "alive"
+    return _number(told, "generation") if known else 0
 
 
 def _desired(told: Mapping[str, Any]) -> Desired | None:
@@ -160,6 +190,7 @@ def _serving(told: Mapping[str, Any]) -> Serving | None:
         release=_text(told, "release") or None,
         since_at=_text(told, "since"),
         via=_text(told, "via"),
+        fallback=told.get("fallback") is True,
     )
 
 

@@ -1,4 +1,4 @@
-"""What bgctl reads: apps, one app with its members, its history; and waiting for a change of it.
+"""What bgctl reads: apps, one app with its members and its ledger, its history; and waiting for a change.
 
 Rules that live here: every node that ever reported is a member, until a stone stands in its place; a
 member whose `alive` key is missing is silent.
@@ -6,11 +6,11 @@ member whose `alive` key is missing is silent.
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from bgd.core.model import KeyGone, LiveKey
-from bgd.store import records, wishes, writes
+from bgd.core.model import KeyGone, Ledger, LiveKey
+from bgd.store import ledgers, records, writes
 from bgd.store.client import Client, Entry, StoreFault
 from bgd.store.follow import Backoff
 
@@ -28,6 +28,8 @@ class MemberView:
     """Empty when it cannot be understood."""
     gone: bool = False
     """Not a member any more; a stone stands in its place."""
+    stamp: int = field(default=0, compare=False)
+    """The report's ModifyIndex; that it was written once more is no change of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class AppView:
     app: str
     live: LiveKey
     members: tuple[MemberView, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 def apps(client: Client) -> list[str]:
@@ -104,10 +107,11 @@ def living_nodes(client: Client) -> set[str]:
 
 
 def _view(client: Client, app: str, entries: list[Entry]) -> AppView:
-    live = wishes.read_live(client, app)
+    seen = ledgers.read(client, app)
+    live = seen.keys[app]
     if isinstance(live, KeyGone):
         live = KeyGone(0)  # the index of the whole store changes all the time, and means nothing here
-    return AppView(app, live, members_of(client, entries, living_nodes(client)))
+    return AppView(app, live, members_of(client, entries, living_nodes(client)), seen.ledgers[app])
 
 
 def _changed(client: Client, app: str, index: int, wait_s: float) -> tuple[int, list[Entry]]:
@@ -116,4 +120,4 @@ def _changed(client: Client, app: str, index: int, wait_s: float) -> tuple[int, 
 
 def _member(node: str, entry: Entry, living: set[str]) -> MemberView:
     report = records.decode(entry.value) or {}
-    return MemberView(node, node in living, report, records.is_gone(report))
+    return MemberView(node, node in living, report, records.is_gone(report), entry.modify_index)

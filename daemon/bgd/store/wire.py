@@ -145,7 +145,7 @@ class _Line(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, piece: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, piece: memoryview) -> int:  # type: ignore[override]  # of all buffers, the one that is given
         self._sock.settimeout(self._left_s())
         size = self._sock.recv_into(piece)
         if not size and not self.may_end:

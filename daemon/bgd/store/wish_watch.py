@@ -1,51 +1,55 @@
-"""One recursive blocking query over all wishes → LiveSeen.
+"""One recursive blocking query over all wishes and ledgers → LiveSeen, or StoreHeard when all is as it was.
 
-Rules that live here: only what changed is parsed; an answer that lacks a wish of before is believed only
-when we can read what we have written ourselves, since a lost right answers as emptily as a deleted key;
-only wishes whose meaning changed are posted, and all of them when Consul is back.
+Rules that live here: only what changed is parsed; an answer that lacks a key of before is believed only
+when we can read what we have written ourselves, and may read that very key, since a lost right answers as
+emptily as a deleted key; only apps whose wish or ledger changed its meaning are posted, both in one event,
+and all of them when Consul is back; that Consul answers at all is said at least each `WAIT_S`, also while
+some apps change all the time.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from bgd.core.events import LiveSeen, StoreDenied, StoreLost
-from bgd.core.model import Desired, KeyGone, LiveKey
+from bgd.core.events import LiveSeen, StoreDenied, StoreHeard, StoreLost
+from bgd.core.model import KeyGone, Ledger, LiveKey
 from bgd.ports import Post
-from bgd.store import wishes
+from bgd.store import ledgers, wishes
 from bgd.store.client import Client, Fault, StoreFault
 from bgd.store.entry import Entry, Tree
 from bgd.store.follow import WAIT_S, follow
 from bgd.store.presence import Presence
 
 PAUSE_S = 0.002
+SHORTEST_S = 1.0
+"""So often at most it is said that nothing has changed, whoever else writes below this prefix."""
+OVERDUE_S = 30.0
+"""So long other apps' news may keep us from an answer without any."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """One app's wish as it was told, with what tells whether it has changed."""
+    """What one app's keys said, and the entries that said it."""
 
-    stamp: tuple[int, int]
+    entries: Mapping[str, Entry]
     key: LiveKey
-
-
-_GONE = (0, 0)
+    ledger: Ledger
 
 
 class WishWatch:
-    """Watches the wishes of some apps, in one thread, until it is stopped."""
+    """Watches the wishes and ledgers of some apps, in one thread, until it is stopped."""
 
     def __init__(self, client: Client, apps: Sequence[str], post: Post, presence: Presence) -> None:
         self._client, self._apps = client, tuple(apps)
         self._post_event, self._presence = post, presence
-        keys = client.keys
-        self._lives = {keys.live(app): app for app in apps}
-        self._orders = {keys.order(app): app for app in apps}
         self._stop = threading.Event()
         self._posting = threading.Lock()
         self._told: Mapping[str, _Told] = {}
         self._tree: Tree | None = None
         self._well = False
+        self._heard_s = float("-inf")
+        """When all apps were last told that Consul answers."""
         self._thread = threading.Thread(target=self._run, name="wishes", daemon=True)
 
     def start(self) -> None:
@@ -60,7 +64,7 @@ class WishWatch:
         """Post once more what is known, if Consul answers."""
         with self._posting:
             if self._well:
-                self._post(LiveSeen(self._keys()))
+                self._tell(self._told)
 
     def _run(self) -> None:
         for answer in follow(self._ask, self._stop):
@@ -76,71 +80,118 @@ class WishWatch:
         self._post(StoreDenied(fault.detail) if denied else StoreLost(fault.detail))
 
     def _seen(self, told: Mapping[str, _Told]) -> None:
-        before = self._keys() if self._well else {}
+        before = self._told if self._well else {}
         self._well, self._told = True, told
-        news = {app: key for app, key in self._keys().items() if before.get(app) != key}
+        news = {app: each for app, each in told.items() if _differs(each, before.get(app))}
         if news:
-            self._post(LiveSeen(news))
+            self._tell(news)
             # The loop needs the interpreter more than we do; and what comes together is read together.
             self._stop.wait(PAUSE_S)
+        quiet_s = time.monotonic() - self._heard_s
+        if quiet_s >= (OVERDUE_S if news else SHORTEST_S):
+            self._heard_s = time.monotonic()
+            self._post(StoreHeard())
 
-    def _post(self, event: LiveSeen | StoreLost | StoreDenied) -> None:
+    def _tell(self, news: Mapping[str, _Told]) -> None:
+        if len(news) == len(self._apps):
+            self._heard_s = time.monotonic()
+        keys = {app: each.key for app, each in news.items()}
+        self._post(LiveSeen(keys, {app: each.ledger for app, each in news.items()}))
+
+    def _post(self, event: LiveSeen | StoreHeard | StoreLost | StoreDenied) -> None:
         if not self._stop.is_set():
             self._post_event(event)
-
-    def _keys(self) -> dict[str, LiveKey]:
-        return {app: told.key for app, told in self._told.items()}
 
     # -- asking -------------------------------------------------------------------------------------
 
     def _ask(self, index: int) -> tuple[int, Mapping[str, _Told]]:
         # After a fault or a step backwards nothing of what was read before counts.
         before = self._tree if index else None
-        tree = self._client.watch_tree(self._client.keys.apps, before, wait_s=WAIT_S)
+        tree = self._client.watch_tree(self._client.keys.apps, before, wait_s=self._wait_s())
         known = self._told if before is not None and tree.index >= before.index else {}
         told = self._read(tree, known)
-        if not tree.whole:
-            told = {**known, **told}
-        elif len(told) < len(self._apps):
-            self._add_missing(told, known)
         self._tree = tree
         return tree.index, told
 
-    def _read(self, tree: Tree, known: Mapping[str, _Told]) -> dict[str, _Told]:
-        """What these entries say; an order belongs only to a live key that changed with it."""
-        lives, orders = {}, {}
+    def _wait_s(self) -> float:
+        left_s = self._heard_s + WAIT_S - time.monotonic()
+        return min(WAIT_S, max(SHORTEST_S, left_s))
+
+    def _read(self, tree: Tree, known: Mapping[str, _Told]) -> Mapping[str, _Told]:
+        found = self._by_app(tree)
+        if tree.whole:
+            entries = {app: found.get(app, {}) for app in self._apps}
+        else:
+            entries = {app: {**known[app].entries, **changed} for app, changed in found.items()}
+        gone = _Once(self._gone)
+        told = {app: self._told_by(app, each, known.get(app), gone) for app, each in entries.items()}
+        return told if tree.whole else {**known, **told}
+
+    def _by_app(self, tree: Tree) -> dict[str, dict[str, Entry]]:
+        """The entries of an answer that are of our apps."""
+        start = len(self._client.keys.apps)
+        ours = dict.fromkeys(self._apps)
+        found: dict[str, dict[str, Entry]] = {}
         for entry in tree.entries:
-            key = entry.told["Key"]
-            if key in self._lives:
-                lives[self._lives[key]] = entry
-            elif key in self._orders:
-                orders[self._orders[key]] = entry
-        told = {app: _told(live, orders.get(app), known.get(app)) for app, live in lives.items()}
-        if tree.whole:  # an order alone: its live key is gone, not unchanged
-            return told
-        lone = {app: known[app] for app in orders if app not in lives and app in known}
-        return {**told, **{app: _without_order(told) for app, told in lone.items()}}
+            key: str = entry.told["Key"]
+            app, _, word = key[start:].partition("/")
+            if word and app in ours:
+                found.setdefault(app, {})[key] = entry
+        return found
 
-    def _add_missing(self, told: dict[str, _Told], known: Mapping[str, _Told]) -> None:
-        missing = [app for app in self._apps if app not in told]
-        for app in missing:
-            before = self._told.get(app)
-            if before is None or before.stamp != _GONE:
-                self._presence.prove_right(app)
-        fresh: _Told | None = None
-        for app in missing:
-            before = known.get(app)
-            if before is not None and before.stamp == _GONE:
-                told[app] = before
-            else:
-                fresh = fresh or _Told(_GONE, KeyGone(wishes.store_index(self._client, app)))
-                told[app] = fresh
+    def _gone(self, app: str) -> KeyGone:
+        return KeyGone(wishes.store_index(self._client, app))
+
+    def _told_by(self, app: str, entries: Mapping[str, Entry], known: _Told | None, gone: "_Once") -> _Told:
+        """What an app's entries say; an order belongs only to a live key that was written with it."""
+        if known is not None and _stamps(entries) == _stamps(known.entries):
+            return known
+        self._prove(app, entries)
+        keys = self._client.keys
+        live, order = entries.get(keys.live(app)), entries.get(keys.order(app))
+        if live is not None:
+            key = wishes.live_key(live, order)
+        elif known is not None and isinstance(known.key, KeyGone):
+            key = known.key
+        else:
+            key = gone(app)
+        if known is not None and key == known.key:
+            key = known.key
+        return _Told(entries, key, ledgers.ledger(keys, app, entries.values()))
+
+    def _prove(self, app: str, entries: Mapping[str, Entry]) -> None:
+        """Raise StoreFault unless what is missing is really gone, and not only hidden from us."""
+        before = self._told.get(app)
+        live = self._client.keys.live(app)
+        if live not in entries and not (before and isinstance(before.key, KeyGone)):
+            self._presence.prove_right(app)
+        vanished = before.entries.keys() - entries.keys() - {live} if before else ()
+        kinds = {key.removeprefix(live.removesuffix("live")).partition("/")[0]: key for key in vanished}
+        if kinds.keys() & {"good", "rejected", "pause"}:
+            self._presence.prove_right(app)
+        for key in kinds.values():
+            # A right that is lost hides a key from a tree without a word, but not from a question for it.
+            self._client.look(key, consistent=True)
 
 
-def _told(live: Entry, order: Entry | None, known: _Told | None) -> _Told:
-    stamp = (live.modify_index, order.modify_index if order else 0)
-    return known if known and known.stamp == stamp else _Told(stamp, wishes.live_key(live, order))
+class _Once:
+    """The index of the whole store, asked for when the first missing key of an answer needs it."""
+
+    def __init__(self, ask: Callable[[str], KeyGone]) -> None:
+        self._ask = ask
+        self._answer: KeyGone | None = None
+
+    def __call__(self, app: str) -> KeyGone:
+        if self._answer is None:
+            self._answer = self._ask(app)
+        return self._answer
 
 
-def _without_order(told: _Told) -> _Told:
-    return replace(told, key=replace(told.key, order=None)) if isinstance(told.key, Desired) else told
+def _stamps(entries: Mapping[str, Entry]) -> dict[str, int]:
+    return {key: entry.modify_index for key, entry in entries.items()}
+
+
+def _differs(told: _Told, before: _Told | None) -> bool:
+    if told is before:
+        return False
+    return before is None or (told.key, told.ledger) != (before.key, before.ledger)

@@ -23,7 +23,9 @@ TRIES = 3
 PAUSE_S = 0.2
 SETTLE_S = 15.0
 """How long a cluster without leader may take to answer what became of a write."""
-_LARGEST_TRANSACTION = 64
+LARGEST_TRANSACTION = 64
+_LAST_WORDS = ("reverted", "declined")
+"""Outcomes that no other replaces. What was confirmed may fail later; what failed does not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def _index(seen: LiveKey) -> int:
 
 
 def _wish(client: Client, app: str, order: Order, *, over: int, more: Sequence[Op]) -> Outcome:
-    flags = 1 + secrets.randbelow(2**53 - 1)  # numbers that every reader of JSON can hold
+    flags = own_flags()
     live, keys = client.keys.live(app), client.keys
     ops = [
         Cas(live, order.colour.encode(), over, flags),
@@ -91,15 +93,20 @@ def _wish(client: Client, app: str, order: Order, *, over: int, more: Sequence[O
         *more,
     ]
     try:
-        return _certainly(client, ops, live, flags)
+        return certainly(client, ops, live, flags)
     except StoreFault as fault:
         if fault.kind is not Fault.CONFLICT:
             raise
     return Conflict(read_live(client, app, consistent=True))
 
 
-def _certainly(client: Client, ops: Sequence[Op], live: str, flags: int) -> Outcome:
-    """Carry out a transaction that can be known again by its flags, and find out whether it was.
+def own_flags() -> int:
+    """Flags that nobody else writes, and that every reader of JSON can hold as a number."""
+    return 1 + secrets.randbelow(2**53 - 1)
+
+
+def certainly(client: Client, ops: Sequence[Op], key: str, flags: int) -> Done:
+    """Carry out a transaction that can be known again by a key's flags, and find out whether it was.
 
     It may be tried again: if the first try was carried out after all, the next one is a conflict.
     """
@@ -111,7 +118,7 @@ def _certainly(client: Client, ops: Sequence[Op], live: str, flags: int) -> Outc
             unsure = unsure or fault.kind is Fault.UNKNOWN
             if not unsure:
                 raise
-            ours = _at_last(client, live, fault)
+            ours = _at_last(client, key, fault)
             if ours is not None and ours.flags == flags:
                 return Done(ours.modify_index)
             if fault.kind is not Fault.UNKNOWN or not tries_left:
@@ -137,7 +144,7 @@ def _at_last(client: Client, key: str, unknown: StoreFault) -> Entry | None:
 
 def create_event(client: Client, app: str, generation: int, event: Mapping[str, Any]) -> bool:
     """Write what happened, unless another node has; whether it is ours."""
-    key, value = client.keys.event(app, generation), records.encode({**event, "outcome": None})
+    key, value = client.keys.event(app, generation), records.encode({"outcome": None, **event})
     try:
         client.transact([Cas(key, value, 0)])
     except StoreFault as fault:
@@ -150,6 +157,27 @@ def create_event(client: Client, app: str, generation: int, event: Mapping[str, 
             return False
     _tidy(client, app, generation)
     return True
+
+
+def set_outcome(client: Client, app: str, generation: int, outcome: str) -> dict[str, Any] | None:
+    """Say how a generation ended; the event as it stands then, None when it has to be tried again.
+
+    It has when nobody has told of the generation yet, and when somebody else wrote at the same time.
+    """
+    there = client.read(client.keys.event(app, generation), consistent=True)
+    event = records.decode(there.value) if there else None
+    if there is None or event is None or of_another_life(there, generation):
+        return None
+    if event.get("outcome") in _LAST_WORDS:
+        return event
+    event = {**event, "outcome": outcome}
+    try:
+        client.transact([Cas(there.key, records.encode(event), there.modify_index)])
+    except StoreFault as fault:
+        if fault.kind is not Fault.CONFLICT:
+            raise
+        return None
+    return event
 
 
 def of_another_life(event: Entry, generation: int) -> bool:
@@ -165,15 +193,15 @@ def in_order(client: Client, entries: Sequence[Entry]) -> list[tuple[int, Entry]
 
 
 def _tidy(client: Client, app: str, generation: int) -> None:
-    """Close the event before this one, and keep the newest."""
+    """Close the event before this one, which need not be the newest, and keep the newest."""
     events = in_order(client, client.read_tree(client.keys.history(app))[1])
-    before = [pair for pair in events if pair[0] != generation]
+    place = next((place for place, pair in enumerate(events) if pair[0] == generation), 0)
     ops: list[Op] = [Delete(entry.key) for _, entry in events[:-KEPT_EVENTS]]
-    if before and (closed := _superseded(before[-1][1])):
+    if place and (closed := _superseded(events[place - 1][1])):
         ops.append(closed)
     try:
-        for start in range(0, len(ops), _LARGEST_TRANSACTION):
-            client.transact(ops[start : start + _LARGEST_TRANSACTION])
+        for start in range(0, len(ops), LARGEST_TRANSACTION):
+            client.transact(ops[start : start + LARGEST_TRANSACTION])
     except StoreFault as fault:
         if fault.kind is not Fault.CONFLICT:  # its outcome was set meanwhile, which is all we want
             raise

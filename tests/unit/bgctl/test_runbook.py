@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import click
+
+from bgctl.commands import bgctl
 from bgd.core.reasons import Because
 
 RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
@@ -29,3 +32,16 @@ def test_every_link_has_its_heading():
     links = re.findall(r"\]\(#([^)]+)\)", RUNBOOK.read_text())
 
     assert set(Because) == set(links)
+
+
+def test_every_command_is_there():
+    """Every bgctl command that the runbook names exists, and takes the options that stand with it."""
+    lines = re.findall(r"(?:`|^)(bgctl [^`#\n]+)", RUNBOOK.read_text(), re.MULTILINE)
+    context = click.Context(bgctl)
+
+    assert len(lines) > 50
+    for line in lines:
+        command = bgctl.get_command(context, line.split()[1])
+        assert command, line
+        known = {option for each in command.get_params(context) for option in each.opts}
+        assert set(re.findall(r"--[a-z-]+", line)) <= known, line

@@ -3,7 +3,7 @@
 from bgctl import standing
 from bgctl.ending import Exit
 from bgctl.told import Member
-from bgd.core.model import Colour, Desired, KeyBad, KeyGone
+from bgd.core.model import Colour, Desired, KeyBad, KeyGone, Ledger
 from bgd.core.reasons import Because
 from tests.unit.bgctl.fleet import app, member
 
@@ -130,3 +130,45 @@ def test_highest_generation_counts_wishes_too():
 def test_generations_differ_even_for_one_colour():
     """The same colour under another generation is another wish."""
     assert not app(member("a"), live=Desired(Colour.BLUE, 11)).converged
+
+
+def test_probation_is_calm():
+    """A release on probation is no trouble: nothing is worse than it, nothing is to be done."""
+    proving = app(member("a"), member("b", because="probation", detail="release 2.5.0"))
+
+    assert standing.worst(proving) == (Because.PROBATION, "")
+
+
+def test_what_customers_feel_is_louder_than_silence():
+    """A fallback, or live down without a way back, is said before a silent node and sorted before it."""
+    silent = member("c", alive=False)
+    fallen = app(member("a", because="fallback-serving"), silent, name="fallen")
+    stuck = app(member("a", because="revert-no-good"), member("b", because="check-failed"), name="stuck")
+    still = app(member("a"), silent, name="a-silent-one")
+
+    assert standing.worst(fallen)[0] == Because.FALLBACK_SERVING
+    assert standing.worst(stuck)[0] == Because.REVERT_NO_GOOD
+    assert [one.name for one in sorted([still, stuck, fallen], key=standing.rank)] == [
+        "fallen",
+        "stuck",
+        "a-silent-one",
+    ]
+
+
+def test_a_pause_is_seen():
+    """A paused app that is well is calm, but says so, and comes before the others that are well."""
+    freeze = Ledger(pause="freeze")
+    paused, calm = app(member("a"), ledger=freeze, name="paused"), app(member("a"), name="calm")
+
+    assert standing.worst(paused) == (Because.CONVERGED, "paused: freeze")
+    assert standing.worst(app(member("a", because="check-failed"), ledger=freeze))[1] == "a · paused: freeze"
+    assert sorted([calm, paused], key=standing.rank) == [paused, calm]
+
+
+def test_a_pause_that_hurts_is_loud():
+    """Live down while all that is automatic is paused is as loud as a fallback."""
+    down = member("a", because="paused", detail="blue is down: 503 (freeze)")
+    hurts = app(down, ledger=Ledger(pause="freeze"))
+
+    assert standing.worst(hurts) == (Because.PAUSED, "a: blue is down: 503 (freeze)")
+    assert standing.rank(hurts) < standing.rank(app(member("a", because="check-failed")))

@@ -1,8 +1,12 @@
 """The table, row by row: when each answers, and that a higher row goes first."""
 
-from bgd.core.actions import Flip, Repair, Take
-from bgd.core.events import ProxySeen
-from bgd.core.model import Desired, MinHealthy, OrderKind, Policy
+from dataclasses import replace
+
+from bgd.core import advance as adv
+from bgd.core.actions import Decline, Flip, Hold, Repair, Take
+from bgd.core.advance import Failed
+from bgd.core.events import ProxySeen, StoreHeard
+from bgd.core.model import Desired, Member, MinHealthy, OrderKind, Policy, Serving
 from bgd.core.reasons import Because
 from tests.unit.core.world import BLUE, GREEN, Node, backends, member, order
 
@@ -155,6 +159,20 @@ def test_lost_data_adopts_nobodys_wish() -> None:
     assert node.because is Because.STORE_REWOUND
 
 
+def test_a_number_that_this_store_has_not_reached_is_not_adopted() -> None:
+    """It is of another life of the store."""
+    node = Node().serves(BLUE, 10).gone(index=20).members(member("lb-2", GREEN, 25))
+
+    assert node.because is Because.NO_LIVE_KEY
+
+
+def test_a_wish_that_was_given_after_a_restore_is_newer_than_its_number() -> None:
+    """Its order says which generation it was given in knowledge of."""
+    node = Node().serves(BLUE, 11).gone(index=20).members(member("lb-2", GREEN, 8, after=11))
+
+    assert node.action == Flip(Desired(GREEN, 8))
+
+
 def test_a_failed_flip_waits_out_its_backoff() -> None:
     """1 s, then 2 s: the reason stands meanwhile."""
     node = Node().serves(BLUE, 10).wish(GREEN, 11).act(failed=Because.NOT_PROVED)
@@ -210,8 +228,9 @@ def test_repeating_the_wish_takes_its_generation_and_touches_nothing() -> None:
 def test_an_order_for_a_release_that_is_gone_is_refused() -> None:
     """Redeployed between the order and its arrival: the next release does not go live unattended."""
     node = Node().serves(BLUE, 10).wish(GREEN, 11, order(GREEN, release="1.9"))
+    assert node.because is Because.TARGET_NOT_READY, "the catalog may be behind"
 
-    assert node.because is Because.WISH_EXPIRED
+    assert node.wait(5).because is Because.WISH_EXPIRED
 
 
 def test_force_skips_the_gates() -> None:
@@ -233,9 +252,9 @@ def test_customers_with_nothing_better_do_not_wait_for_full_strength() -> None:
 def test_an_old_wish_does_not_rescue() -> None:
     """Past its patience a wish takes no short cut."""
     node = Node(Policy(patience_s=60)).serves(BLUE, 10).probe(GREEN, False, only=0).wish(GREEN, 11)
-    node.wait(61).probe(BLUE, False)
+    node.wait(61).heard().probe(BLUE, False)
 
-    assert node.because is Because.TARGET_NOT_READY
+    assert node.because is Because.WISH_EXPIRED
 
 
 def test_a_colour_with_two_releases_is_no_target() -> None:
@@ -290,7 +309,7 @@ def test_a_flip_that_needs_a_reload_waits_for_old_workers() -> None:
 
 def test_live_that_dies_is_left_to_a_person() -> None:
     """Nothing automatic follows."""
-    node = Node().serves(BLUE, 10).probe(BLUE, False)
+    node = Node(Policy(auto=False)).serves(BLUE, 10).probe(BLUE, False)
 
     assert node.because is Because.AUTO_OFF
 
@@ -305,6 +324,150 @@ def test_a_rolling_restart_of_live_is_nothing_but_weak() -> None:
 
 def test_both_colours_down_never_flips() -> None:
     """There is nowhere to go."""
-    node = Node().serves(BLUE, 10).probe(BLUE, False).probe(GREEN, False)
+    node = Node().serves(BLUE, 10).probe(BLUE, False).probe(GREEN, False).ledger(good={GREEN: "2.0"})
 
-    assert node.because is Because.AUTO_OFF
+    assert node.because is Because.REVERT_TARGET_DOWN
+
+
+# -- a wish that is refused -------------------------------------------------------------------------
+
+
+def refusing(node: str, because: Because = Because.RELEASE_REJECTED, *, alive: bool = True) -> Member:
+    """Another node that serves blue, and refuses green of generation 11."""
+    return replace(member(node, BLUE, 10, alive=alive, because=because), desired=Desired(GREEN, 11))
+
+
+def rejected(policy: Policy | None = None, **ledger: object) -> Node:
+    node = Node(policy).serves(BLUE, 10).ledger(**{"rejected": ("2.0",), **ledger})
+    return node.members(member("lb-2", BLUE, 10)).wish(GREEN, 11).wait(5).see(StoreHeard())
+
+
+def test_a_rejected_release_is_refused() -> None:
+    """It was reverted, and nobody forces it."""
+    assert rejected().because is Because.RELEASE_REJECTED
+
+
+def test_force_takes_a_rejected_release() -> None:
+    """The operator knows."""
+    node = Node().serves(BLUE, 10).ledger(rejected=("2.0",)).wish(GREEN, 11, order(GREEN, force=True))
+
+    assert isinstance(node.action, Flip)
+
+
+def test_what_a_majority_refuses_is_declined() -> None:
+    """Back to what is served."""
+    action = rejected().members(refusing("lb-2")).action
+    assert isinstance(action, Decline)
+
+    assert (action.desired, action.colour, action.because) == (
+        Desired(GREEN, 11),
+        BLUE,
+        Because.RELEASE_REJECTED,
+    )
+
+
+def test_what_is_declined_is_decided_by_the_living() -> None:
+    """A silent member has no word in it, but counts."""
+    assert rejected().members(refusing("lb-2", alive=False)).because is Because.RELEASE_REJECTED
+
+
+def test_pause_and_auto_off_decline_nothing() -> None:
+    """The wish is held."""
+    for node in (rejected(pause="deploy"), rejected(Policy(auto=False))):
+        assert node.members(refusing("lb-2")).because is Because.RELEASE_REJECTED
+
+
+def test_what_somebody_proved_is_never_declined() -> None:
+    """A silent member serves it, perhaps."""
+    node = rejected().members(refusing("lb-2"), refusing("lb-3"), member("lb-4", GREEN, 11, alive=False))
+
+    assert node.because is Because.RELEASE_REJECTED
+
+
+def test_a_wish_expires() -> None:
+    """Nobody took it for its patience: declined when a majority says so."""
+    node = Node(Policy(patience_s=60)).serves(BLUE, 10).ledger().members(member("lb-2", BLUE, 10))
+    node.probe(GREEN, False, only=0).wish(GREEN, 11).wait(60)
+    assert node.because is Because.TARGET_NOT_READY
+    assert node.wait(1).heard().because is Because.WISH_EXPIRED
+    action = node.members(refusing("lb-2", Because.WISH_EXPIRED)).action
+
+    assert isinstance(action, Decline)
+
+
+def test_a_revert_is_never_declined() -> None:
+    """That would lead back to what failed."""
+    node = Node(Policy(patience_s=60)).serves(BLUE, 10).ledger().probe(GREEN, False)
+    node.wish(GREEN, 11, order(GREEN, kind=OrderKind.REVERT)).wait(61).heard()
+
+    assert node.because is Because.WISH_EXPIRED
+
+
+def test_a_revert_goes_back_to_what_it_named_only() -> None:
+    """Hours later another release runs there."""
+    node = Node().serves(BLUE, 10).wish(GREEN, 11, order(GREEN, kind=OrderKind.REVERT, release="1.9"))
+    node.wait(5)
+
+    assert node.because is Because.WISH_EXPIRED
+
+
+def test_the_next_release_under_a_refused_wish_is_refused_too() -> None:
+    """It was not asked for."""
+    node = rejected(pause="deploy").catalog(backends(BLUE, 3), backends(GREEN, 3, "2.1")).probe(GREEN, True)
+
+    assert node.because is Because.WISH_EXPIRED
+
+
+def test_a_write_that_failed_is_tried_with_backoff() -> None:
+    """Denied: said, and tried again."""
+    node = rejected().members(refusing("lb-2"))
+    action = node.action
+    assert isinstance(action, Decline)
+    node.k = adv.written(node.k, action, Failed(Because.STORE_DENIED, "403"), now_s=node.now_s)
+    assert node.action == Hold(Because.STORE_DENIED, "403")
+
+    assert isinstance(node.wait(1).action, Decline)
+
+
+def test_what_a_majority_refused_everybody_refuses() -> None:
+    """One that comes late would find the next release in place; the silent have refused it, too."""
+    node = Node().serves(BLUE, 10).ledger().wish(GREEN, 11)
+    node.members(refusing("lb-2", Because.WISH_EXPIRED, alive=False), member("lb-3", BLUE, 10))
+    assert isinstance(node.action, Flip)
+    node.members(refusing("lb-2", Because.WISH_EXPIRED, alive=False), refusing("lb-3"))
+    action = node.action
+    assert isinstance(action, Decline)
+
+    assert action.detail == "a majority of members have refused it"
+
+
+def test_a_node_that_serves_nothing_opens_its_port() -> None:
+    """Any colour that lives is better than none."""
+    node = Node().ready().ledger().wish(GREEN, 11).members(refusing("lb-2"), refusing("lb-3"))
+
+    assert isinstance(node.action, Flip)
+
+
+def test_a_wish_that_somebody_fell_back_from_is_not_declined() -> None:
+    """It was proved once."""
+    fallen = replace(member("lb-3", BLUE, 11), serving=Serving(BLUE, 11, fallback=True))
+    node = rejected().members(refusing("lb-2"), fallen)
+
+    assert node.because is Because.RELEASE_REJECTED
+
+
+def test_slow_is_not_left_for_dead() -> None:
+    """Another node has proved green; from here it is dead, and blue still answers."""
+    node = Node(Policy(latency_s=0.5)).serves(BLUE, 10).probe(GREEN, False).traffic(BLUE, 100, mean_s=0.9)
+    node.wish(GREEN, 11).members(member("lb-2", GREEN, 11))
+
+    assert node.because is Because.TARGET_NOT_READY
+
+
+def test_a_failed_flip_does_not_prove_another_release() -> None:
+    """Blue is served still, and wished again as it was: since then it runs another release."""
+    node = Node().serves(BLUE, 10).wish(GREEN, 11).act(failed=Because.NOT_PROVED)
+    node.catalog(backends(BLUE, 3, "1.1"), backends(GREEN, 3, "2.0"))
+    node.wish(BLUE, 12, order(BLUE, release="1.0")).wait(5)
+
+    assert node.because is Because.WISH_EXPIRED

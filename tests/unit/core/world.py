@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from bgd.core import advance as adv
-from bgd.core.actions import Action, Flip, Hold, Repair, Take
+from bgd.core.actions import Action, FallBack, Flip, Hold, Repair, Take
 from bgd.core.advance import Failed, Proved, advance
+from bgd.core.clocks import keep_time
 from bgd.core.decide import decide
 from bgd.core.events import (
     CatalogSeen,
@@ -16,16 +17,20 @@ from bgd.core.events import (
     ProxyLost,
     ProxySeen,
     StoreDenied,
+    StoreHeard,
     StoreLost,
+    TrafficSeen,
 )
-from bgd.core.knowledge import Knowledge, Snapshot, freeze
+from bgd.core.knowledge import Knowledge
 from bgd.core.learn import form, learn
 from bgd.core.model import (
     Backend,
     Colour,
     Desired,
+    Good,
     KeyBad,
     KeyGone,
+    Ledger,
     LiveKey,
     Member,
     Order,
@@ -34,6 +39,7 @@ from bgd.core.model import (
     Serving,
 )
 from bgd.core.reasons import Because
+from bgd.core.snapshot import Snapshot, freeze
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 AT = "2026-01-31T12:00:00.000Z"
@@ -76,6 +82,24 @@ class Node:
     def bad(self, generation: int) -> "Node":
         return self.live(KeyBad("'purple'", generation))
 
+    def ledger(
+        self,
+        *,
+        good: dict[Colour, str] | None = None,
+        rejected: tuple[str, ...] = (),
+        pause: str | None = None,
+    ) -> "Node":
+        """What the fleet has written down, read with the live key as it was."""
+        confirmed = {colour: Good(release, 1, AT) for colour, release in (good or {}).items()}
+        return self.see(LiveSeen({}, {"shop": Ledger(confirmed, frozenset(rejected), pause)}))
+
+    def heard(self) -> "Node":
+        """Consul answers both watches: nothing has changed."""
+        return self.see(StoreHeard()).see(StoreHeard("shop"))
+
+    def traffic(self, colour: Colour, requests: int | None, **seen: Any) -> "Node":
+        return self.see(TrafficSeen("shop", colour, self.now_s, requests, **seen))
+
     def lost(self) -> "Node":
         return self.see(StoreLost("connection refused"))
 
@@ -101,11 +125,17 @@ class Node:
         return self.see(ProxyLost(self.now_s, "connection refused"))
 
     def members(self, *members: Member) -> "Node":
-        return self.see(MembersSeen("shop", members))
+        """What is read of the members: these, and this node itself."""
+        me = (
+            ()
+            if any(member.node == self.k.node for member in members)
+            else (Member(node=self.k.node, alive=True),)
+        )
+        return self.see(MembersSeen("shop", (*me, *members)))
 
     def wait(self, seconds: float) -> "Node":
         self.now_s += seconds
-        self.k = form(self.k, self.now_s)
+        self.k = keep_time(form(self.k, self.now_s), self.now_s)
         return self
 
     def ready(self) -> "Node":
@@ -117,7 +147,7 @@ class Node:
     def serves(self, colour: Colour, generation: int) -> "Node":
         """As after a flip: the disk and the proxy say `colour`, and so does the key."""
         self.k = replace(self.k, serving=Serving(colour, generation, "1.0"))
-        return self.ready().wish(colour, generation)
+        return self.ready().wish(colour, generation).members()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -136,7 +166,7 @@ class Node:
     def act(self, failed: Because | None = None) -> "Node":
         """Carry the decision out, well or not."""
         action = self.action
-        assert isinstance(action, (Flip, Take, Repair)), action
+        assert isinstance(action, (Flip, Take, Repair, FallBack)), action
         outcome: Serving | Failed
         if failed is not None:
             outcome = Failed(failed, "as told")
@@ -144,13 +174,17 @@ class Node:
             outcome = adv.taken(self.k, action.desired)
         elif isinstance(action, Flip):
             outcome = adv.serving(self.k, action.desired, Proved("runtime", 1.0), at=AT)
+        elif isinstance(action, FallBack):
+            outcome = adv.fallen(self.k, action, Proved("runtime", 1.0), at=AT)
         else:
             outcome = action.serving
         self.k = advance(self.k, action, outcome, now_s=self.now_s)
         return self
 
 
-def member(node: str, colour: Colour, generation: int, *, alive: bool = True, proved: bool = True) -> Member:
+def member(
+    node: str, colour: Colour, generation: int, *, alive: bool = True, proved: bool = True, **told: Any
+) -> Member:
     """Another node that accepted a wish, and serves it."""
     return Member(
         node=node,
@@ -158,4 +192,5 @@ def member(node: str, colour: Colour, generation: int, *, alive: bool = True, pr
         desired=Desired(colour, generation),
         serving=Serving(colour, generation),
         proved=proved,
+        **told,
     )

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 from bgd.proxy import command
 
@@ -51,3 +52,12 @@ def test_a_command_that_never_stops_talking() -> None:
     assert said.startswith("[31mx")
     assert len(said) < 70_000
     assert len(command.brief(said)) == 500
+
+
+def test_a_command_line_of_the_settings() -> None:
+    """Its places are filled in, word by word; a program is found where a plain user does not look."""
+    places = {"main_file": Path("/etc/a b.conf"), "folder": Path("/var/bgd")}
+
+    assert command.words("sh -c '{folder} {main_file}'", **places)[1:] == ["-c", "/var/bgd /etc/a b.conf"]
+    assert command.words("nologin", **places) == ["/usr/sbin/nologin"]
+    assert command.words("nologin {folder}", **places, here=False) == ["nologin", "/var/bgd"]

@@ -5,15 +5,22 @@ from typing import Any
 
 import pytest
 
-from bgd.config import AppSettings, ProbeSettings
+from bgd.config import AppSettings, ProbeSettings, ProxySettings
 from bgd.core.model import Colour, Server
 from bgd.proxy.blocks import NO_SERVERS, Block
 from bgd.proxy.errors import WorldError
-from bgd.proxy.render import Renderer, read_marker, read_servers, shipped_templates
+from bgd.proxy.haproxy import HAProxy
+from bgd.proxy.haproxy.text import read_marker, read_servers
+from bgd.proxy.machine import Here
+from bgd.proxy.render import Page, Renderer, shipped_templates
 
 
 def renderer(folder: Path) -> Renderer:
-    return Renderer(folder, "haproxy.cfg.j2", folder=folder, map_file=folder / "colours.map", node="lb-1")
+    return Renderer(folder, HAProxy(ProxySettings(file=folder / "bgd.cfg"), Here()), node="lb-1")
+
+
+def text(page: Page) -> str:
+    return page.texts["bgd.cfg"]
 
 
 def block(*servers: Server, **changes: Any) -> Block:
@@ -38,7 +45,7 @@ def test_all_else_is_structure(tmp_path: Path) -> None:
     none = structure(tmp_path)
 
     assert structure(tmp_path, lines=("http-request deny",)) != none
-    assert structure(tmp_path, probe=ProbeSettings(rise=5)) != none
+    assert structure(tmp_path, probe=ProbeSettings(fall=5)) != none
     assert structure(tmp_path, Server("web.example", 80)) != none
 
 
@@ -46,7 +53,7 @@ def test_the_text_says_its_structure(tmp_path: Path) -> None:
     """The marker that a running proxy shows is read back from the file."""
     page = renderer(tmp_path).page({"shop": block()})
 
-    assert read_marker(page.text) == page.structure
+    assert read_marker(text(page)) == page.structure
     assert read_marker("") is None
 
 
@@ -54,8 +61,10 @@ def test_servers_are_read_back(tmp_path: Path) -> None:
     """What is done at runtime is what the text says of a server."""
     page = renderer(tmp_path).page({"shop": block(Server("::1", 80, 7))})
 
-    assert page.servers == read_servers(page.text)
-    assert page.servers["shop_blue"] == {"::1:80": "[::1]:80 check inter 1000ms rise 2 fall 3 weight 7"}
+    assert page.servers == read_servers(text(page))
+    checked = "check inter 1000ms downinter 250ms rise 1 fall 3"
+    written = f"{checked} observe layer4 error-limit 1 on-error mark-down weight 7"
+    assert page.servers["shop_blue"] == {"::1:80": f"[::1]:80 {written}"}
     assert page.servers["shop_green"] == {}
 
 
@@ -64,7 +73,7 @@ def test_own_template_extends_the_shipped(tmp_path: Path) -> None:
     own = '{% extends "shipped/haproxy.cfg.j2" %}{% block global %}    # mine\n{% endblock %}'
     (tmp_path / "haproxy.cfg.j2").write_text(own)
 
-    assert "    # mine\n" in renderer(tmp_path).page({}).text
+    assert "    # mine\n" in text(renderer(tmp_path).page({}))
 
 
 def test_templates_are_read_once(tmp_path: Path) -> None:
@@ -75,7 +84,7 @@ def test_templates_are_read_once(tmp_path: Path) -> None:
     before.page({})
     (tmp_path / "haproxy.cfg.j2").write_text("{% nonsense")
 
-    assert "frontend bgd_shop" in before.page({"shop": block()}).text
+    assert "frontend bgd_shop" in text(before.page({"shop": block()}))
     with pytest.raises(WorldError, match=r"haproxy\.cfg\.j2, line 1"):
         renderer(tmp_path).page({})
 
@@ -122,4 +131,4 @@ def test_templates_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> No
     with pytest.raises(WorldError, match=r"proxy\.templates"):
         renderer(file).page({"shop": block()})
 
-    assert renderer(tmp_path / "nowhere").page({"shop": block()}).text
+    assert text(renderer(tmp_path / "nowhere").page({"shop": block()}))

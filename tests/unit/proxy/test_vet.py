@@ -4,9 +4,11 @@ from pathlib import Path
 
 from bgd.config import AppSettings
 from bgd.core.model import Colour, Server
+from bgd.proxy.adapter import Texts
 from bgd.proxy.blocks import NO_SERVERS, Block, Blocks
+from bgd.proxy.haproxy.text import faults
 from bgd.proxy.render import Page
-from bgd.proxy.vet import Vetted, faults, vet
+from bgd.proxy.vet import Vetted, vet
 
 
 def block(name: str, *lines: str, port: int = 0) -> Block:
@@ -16,18 +18,18 @@ def block(name: str, *lines: str, port: int = 0) -> Block:
 
 def render(blocks: Blocks) -> Page:
     words = (f"{name} {' '.join(b.settings.lines)} {b.servers}" for name, b in blocks.items())
-    return Page("\n".join(words), "", {})
+    return Page({"part": "\n".join(words)}, "", {})
 
 
-def check(text: str) -> str | None:
-    return "bad line" if "bad" in text else None
+def check(texts: Texts) -> str | None:
+    return "bad line" if "bad" in texts["part"] else None
 
 
 def judged(targets: Blocks, good: Blocks, main_file_is: str = "fine") -> Vetted:
-    def with_main_file(text: str) -> str | None:
-        return "main file" if main_file_is != "fine" else check(text)
+    def with_main_file(texts: Texts) -> str | None:
+        return "main file" if main_file_is != "fine" else check(texts)
 
-    return vet(targets, good, render=render, check=with_main_file, standing=None)
+    return vet(targets, good, render=render, check=with_main_file, standing={})
 
 
 def test_culprit_alone_stays_behind() -> None:
@@ -68,7 +70,7 @@ def test_nothing_is_written_when_even_the_last_good_is_refused() -> None:
 def test_what_stands_is_not_judged_again() -> None:
     """A text that is in place has passed before."""
     targets = {"a": block("a", "bad")}
-    found = vet(targets, {}, render=render, check=check, standing=render(targets).text)
+    found = vet(targets, {}, render=render, check=check, standing=render(targets).texts)
 
     assert found == Vetted(render(targets), targets)
 

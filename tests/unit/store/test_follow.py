@@ -67,6 +67,15 @@ def test_nothing_is_told_after_the_stop() -> None:
     assert list(follow(ask, stop)) == []
 
 
+def test_an_answer_that_was_read_late_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was frozen reads what was true long ago: it is a fault, and the question is put anew."""
+    monkeypatch.setattr(module, "LATE_S", -1.0)
+    asked, seen = told([(9, "a"), (10, "b")])
+
+    assert asked == [0, 0]
+    assert [fault.kind for fault in seen] == [Fault.LOST, Fault.LOST]
+
+
 def test_retries_slow_down_and_never_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first retry comes quickly, later ones within a limit, each after a random while."""
     monkeypatch.setattr(module, "LONGEST_S", LONGEST_S)

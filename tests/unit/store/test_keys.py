@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bgd.store.keys import Keys, is_app, is_node, release_word
+from bgd.store.keys import Keys, is_app, is_node, release_in, release_word
 
 KEYS = Keys("bluegreen")
 
@@ -75,3 +75,14 @@ def test_a_generation_is_a_plain_number() -> None:
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize("release", ["2.5.0", "2.5 beta", "~412", "a=b", "a/../b", ".hidden", "ü"])
+def test_a_release_is_read_back_from_its_word(release: str) -> None:
+    """A rejection that somebody set by hand counts, too."""
+    assert release_in(release_word(release)) == release
+
+
+def test_a_digest_tells_no_release() -> None:
+    """Its record does."""
+    assert release_in(release_word("x" * 200)) is None

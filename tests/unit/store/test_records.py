@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bgd.core.model import Colour, Desired, KeyBad, Order, OrderKind
+from bgd.core.model import Colour, Desired, Good, KeyBad, Order, OrderKind
 from bgd.store import records
 
 ORDER = Order(
@@ -129,3 +129,34 @@ def test_a_stone_says_who_set_it() -> None:
     assert told is not None
     assert records.is_gone(told)
     assert told["by"] == "alice"
+
+
+def test_a_members_vote_and_steadiness() -> None:
+    """A vote counts when it says all it must; a release is steady when its probation is over."""
+    report = {
+        "vote": {"generation": 8, "live": "down", "idle": "alive", "evidence": "503"},
+        "steady": {"release": "2.0", "since": "t", "over": True},
+    }
+    member = records.member_in("lb-1", report, alive=True, stamp=77)
+    assert (member.vote, member.steady, member.stamp) == (8, "2.0", 77)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"vote": {"generation": 8, "live": "sideways", "idle": "alive"}, "steady": {"release": "2.0"}},
+        {"vote": {"generation": "8", "live": "down", "idle": "alive"}, "steady": {"over": True}},
+        {"vote": 8, "steady": {"release": "2.0", "over": "yes"}},
+    ],
+)
+def test_a_strange_vote_is_none(report: dict[str, Any]) -> None:
+    """Words that are not known are unknown."""
+    member = records.member_in("lb-1", report, alive=True)
+    assert (member.vote, member.steady) == (0, "")
+
+
+def test_what_is_good_comes_back_as_it_was_written() -> None:
+    """A record without a release says nothing."""
+    good = Good("2.5.0", 412, "2026-01-31T12:00:00.123Z")
+    assert records.good_in(records.good_out(good)) == good
+    assert records.good_in(b'{"schema":1}') is None

@@ -1,0 +1,158 @@
+"""An order on its way from the key to the last member's proof.
+
+Rules that live here: however it ends, the user is told what has been done and what has not; what the
+fleet itself has ended (reverted, declined) is told as that; a wish that all refuse is not waited for.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from bgctl import fate, output, standing
+from bgctl.call import Call
+from bgctl.ending import Ended, Exit, late, refused
+from bgctl.progress import Progress
+from bgctl.standing import App
+from bgctl.told import Member
+from bgd.core.model import Colour, Desired
+from bgd.core.reasons import Because
+
+
+@dataclass(slots=True)
+class Errand:
+    """One order, and how far it has come."""
+
+    call: Call
+    app: str
+    colour: Colour
+    deadline_s: float
+    force: bool = False
+    wish: Desired | None = None
+    release: str | None = None
+    """What the colour ran when it was ordered."""
+    back: str = ""
+    """The command that would take it back, if one should be named."""
+    last: App | None = None
+    writing: bool = False
+    changed: bool = False
+    waited: bool = True
+    confirmed: bool = False
+    begun_s: float = field(default_factory=time.monotonic)
+
+    def follow(self, deadline_s: float | None = None) -> Iterator[App]:
+        """The app now and after each change, until the deadline."""
+        for app in self.call.follow(self.app, self.deadline_s if deadline_s is None else deadline_s):
+            self.last = app
+            yield app
+
+    def write(self, app: App, transaction: Callable[[], Desired]) -> None:
+        """The one transaction."""
+        self.last, self.writing, self.release = app, True, app.release(self.colour)
+        self.wish = transaction()
+        self.writing, self.changed = False, True
+
+    def see_through(self) -> None:
+        """Wait for every member's proof."""
+        wish, progress = self.wish, Progress()
+        assert wish is not None, "waited for before it was written"
+        output.say(f"{self.app}: {self.colour} is wished, generation {wish.generation}")
+        silent = {member.node for member in self.last.silent} if self.last else set()
+        for app in self.follow():
+            self.stop_if_ended(app)
+            progress.proof(app, wish)
+            waiting = app.unproved(wish)
+            if not waiting and (app.members or self.force):
+                return
+            if waiting and all(not m.alive and m.node in silent for m in waiting):
+                break  # known to be silent when it was written: nobody is coming
+            if refusers := _all_refuse(app, wish):
+                raise self._refused_by(refusers, wish)
+        raise self._not_proved(wish)
+
+    def stop_if_ended(self, app: App) -> None:
+        """Raise what became of the wish, when the key names it no more."""
+        assert self.wish is not None, "waited for before it was written"
+        if ended := fate.ending(app, self.wish):
+            raise ended
+
+    def _refused_by(self, refusers: list[Member], wish: Desired) -> Ended:
+        said = "; ".join(f"{member.node} ({member.reason})" for member in refusers)
+        return refused(
+            refusers[0].because,
+            f"generation {wish.generation} ({wish.colour}) is written, and no node takes it: {said}",
+            self._cure(),
+        )
+
+    def _not_proved(self, wish: Desired) -> Ended:
+        assert self.last is not None, "waited for before anything was read"
+        waiting = self.last.unproved(wish)
+        because = waiting[0].because if waiting else Because.NODE_SILENT
+        missing = "; ".join(f"{member.node} ({member.reason})" for member in waiting) or "any node at all"
+        return late(
+            because or Because.STARTING,
+            f"generation {wish.generation} ({wish.colour}) is written and stands; proved by "
+            f"{standing.names(self.last.proved(wish))}; not proved by {missing}",
+            self._cure(f"wait on: bgctl wait --converged --app {self.app}"),
+        )
+
+    def _cure(self, *commands: str) -> str:
+        return "; ".join(filter(None, (f"bgctl why {self.app}", *commands, self.back)))
+
+    def with_what_is_done(self, ended: Ended) -> Ended:
+        """Consul lost on the way: whether the wish stands all the same."""
+        if ended.exit is not Exit.STORE or self.writing:
+            return ended
+        if not (self.wish and self.changed):
+            return replace(ended, detail=f"{ended.detail}; nothing was written")
+        written = f"generation {self.wish.generation} ({self.colour}) is written and stands"
+        return replace(ended, detail=f"{written}; then: {ended.detail}")
+
+    def interrupted(self) -> Ended:
+        """What has been done so far, and what has not."""
+        return Ended(Exit.INTERRUPTED, "interrupted", self._so_far(), f"bgctl status {self.app}")
+
+    def _so_far(self) -> str:
+        if self.wish and self.changed and self.last:
+            return (
+                f"interrupted: generation {self.wish.generation} ({self.colour}) is written and the nodes "
+                f"go on with it; proved by {standing.names(self.last.proved(self.wish))}; "
+                f"not yet by {standing.names(self.last.unproved(self.wish))}"
+            )
+        if self.writing:
+            return f"interrupted while {self.colour} was being written: it may be written or not"
+        return f"interrupted before anything was written: {self.app}'s key is untouched"
+
+    def tell(self, **more: object) -> None:
+        """The one fact that was asked for."""
+        assert self.wish is not None, "told before it was written"
+        assert self.last is not None, "told before anything was read"
+        proved = self.last.proved(self.wish)
+        if self.call.json:
+            return output.put_json(self._as_json([member.node for member in proved]) | more)
+        count = f"proved by {len(proved)} of {len(self.last.members)} members"
+        what = f"{'' if self.changed else 'already '}live, {count}" if self.waited else "wished"
+        good = f"; {self.release} is known good" if self.confirmed else ""
+        output.put(f"{self.app}: {self.colour} is {what}, generation {self.wish.generation}{good}")
+        reloaded = [member for member in proved if member.serving.get("via") == "reload"]
+        if self.changed and reloaded:
+            stay = "connections that were open stay where they were, each until it ends"
+            output.say(f"{standing.names(reloaded)} flipped by a reload: {stay}")
+
+    def _as_json(self, proved: list[str]) -> dict[str, object]:
+        assert self.wish is not None, "told before it was written"
+        return {
+            "schema": 1,
+            "app": self.app,
+            "colour": self.colour.value,
+            "generation": self.wish.generation,
+            "changed": self.changed,
+            "proved": proved,
+            "confirmed": self.confirmed,
+            "took_s": round(time.monotonic() - self.begun_s, 3),
+        }
+
+
+def _all_refuse(app: App, wish: Desired) -> list[Member]:
+    """The living members, when each of them refuses the wish and nobody has proved it."""
+    refusers = [member for member in app.alive if member.refuses(wish.generation)]
+    return refusers if len(refusers) == len(app.alive) and not app.proved(wish) else []
