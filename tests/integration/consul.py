@@ -99,6 +99,11 @@ class ConsulServer:
 
     def start(self) -> None:
         """Start the agent and wait until it has a leader."""
+        self.spawn()
+        self.until_led()
+
+    def spawn(self) -> None:
+        """Start the agent. It ends with the thread that started it."""
         command = [parts.consul(), "agent", "-config-file", str(self.folder / "consul.json")]
         if not self.lasting:
             command.append("-dev")
@@ -110,6 +115,10 @@ class ConsulServer:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def until_led(self) -> None:
+        """Wait until the agent takes writes, as it does when its cluster has a leader."""
+        assert self._process is not None, "the agent does not run"
         deadline_s = time.monotonic() + START_S
         while not self._leads():
             assert time.monotonic() < deadline_s, (self.folder / "consul.log").read_text()[-2000:]
@@ -123,12 +132,17 @@ class ConsulServer:
         except OSError:
             return False
 
-    def pair_with(self, other: "ConsulServer", name: str) -> None:
-        """Make this one, before its start, one of two servers that elect a leader together."""
+    @property
+    def raft_address(self) -> str:
+        """As the cluster names it: `/v1/status/leader` answers that of the leader."""
+        return f"127.0.0.1:{self._server_port}"
+
+    def elect_with(self, *others: "ConsulServer", name: str) -> None:
+        """Make this one, before its start, one of several servers that elect a leader together."""
         file = self.folder / "consul.json"
         settings = json.loads(file.read_text())
-        settings |= {"node_name": name, "bootstrap_expect": 2}
-        settings |= {"retry_join": [f"127.0.0.1:{other.lan_port}"], "retry_interval": "100ms"}
+        settings |= {"node_name": name, "bootstrap_expect": 1 + len(others), "retry_interval": "100ms"}
+        settings["retry_join"] = [f"127.0.0.1:{other.lan_port}" for other in others]
         file.write_text(json.dumps(settings))
         shutil.rmtree(self._data, ignore_errors=True)
 

@@ -89,8 +89,8 @@ def pair(folder: Path, first: ConsulServer) -> Iterator[ConsulServer]:
     place.mkdir()
     second = ConsulServer(place, lasting=True)
     first.kill()
-    first.pair_with(second, "agent-1")
-    second.pair_with(first, "agent-2")
+    first.elect_with(second, name="agent-1")
+    second.elect_with(first, name="agent-2")
     with ThreadPoolExecutor(2) as at_once:  # a server ends with the thread that started it
         try:
             list(at_once.map(ConsulServer.start, (first, second)))
