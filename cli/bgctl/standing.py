@@ -16,7 +16,7 @@ from bgd.core.reasons import Because
 _WORST_VERDICT = (Verdict.DOWN, Verdict.UNKNOWN, Verdict.WEAK, Verdict.UP)
 _SUFFERS = 3
 _NO_WISH = (Because.NO_LIVE_KEY, Because.BAD_LIVE_VALUE)
-_CALM = ("", Because.CONVERGED, Because.PROBATION)
+_CALM = ("", Because.CONVERGED, Because.PROBATION, Because.PREPARING, Because.PREPARED)
 _EARLY = (Because.FLIPPING, Because.STARTING)
 _LOUD = (
     Because.REVERTING,

@@ -22,6 +22,7 @@ from bgd.host.notify import Notifier
 from bgd.host.probe import AsyncProber
 from bgd.host.state import StateDirectory, StateLocked, Unreadable
 from bgd.host.systemd import ServiceManager
+from bgd.host.warmup import Warmup
 from bgd.loop import Loop, Reconfigured, Stop, World
 from bgd.proxy.change import Change
 from bgd.proxy.kinds import adapter
@@ -63,6 +64,7 @@ def policy(app: AppSettings) -> Policy:
         rise=app.probe.rise,
         fall=app.probe.fall,
         probation_s=app.flip.probation_s,
+        warmup_requests=app.flip.warmup_requests,
         auto=app.revert.auto,
         error_rate=app.revert.error_rate,
         latency_s=app.revert.latency_s,
@@ -94,6 +96,7 @@ class Daemon:
             structlog.get_logger("proxy"),
         )
         self._prober = AsyncProber(self._post)
+        self._warmup = Warmup()
         self._notifier = Notifier(settings.notify)
         self._store = Fleet(
             self._client,
@@ -112,6 +115,7 @@ class Daemon:
                 proxy=self._proxy,
                 store=self._store,
                 prober=self._prober,
+                warmup=self._warmup,
                 state=self._state,
                 clock=self._clock,
                 observer=self._board,
@@ -165,6 +169,7 @@ class Daemon:
         """Take in what the disk holds; an app that the configuration dropped meanwhile ends here."""
         for app in self._settings.apps:
             self._prober.configure(app.name, app.probe)
+            self._warmup.configure(app)
             kept = self._state.load(app.name)
             if isinstance(kept, Unreadable):
                 self._log.error("state unreadable", app=app.name, detail=kept.detail)
@@ -234,6 +239,7 @@ class Daemon:
         self._notifier.configure(new.notify)
         for app in new.apps:
             self._prober.configure(app.name, app.probe)
+            self._warmup.configure(app)
         self._loop.post(Reconfigured({app.name: policy(app) for app in new.apps}))
         self._store.reconfigure(new.apps)
         for name in gone:

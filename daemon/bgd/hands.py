@@ -14,12 +14,12 @@ from typing import Any
 import structlog
 
 from bgd.core import advance, memory
-from bgd.core.actions import FallBack, Flip, Repair, Take, Touch, Write
+from bgd.core.actions import FallBack, Flip, Prepare, Repair, Take, Touch, Write
 from bgd.core.advance import Failed, Overtaken, Written
 from bgd.core.knowledge import Knowledge
-from bgd.core.model import Colour, Serving, Wanted
+from bgd.core.model import Colour, Gate, Prepared, Serving, Wanted
 from bgd.core.permission import Permission
-from bgd.ports import Clock, Proxy, State, Store
+from bgd.ports import Clock, Forecast, Proxy, State, Store, Warmup
 
 WORKERS = 64
 """So many apps at once may wait for the reload that brings them in: they share it."""
@@ -47,6 +47,14 @@ class Wrote:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A preparation has its answer."""
+
+    app: str
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
 class Permitted:
     """The proxy has been told what it may do by itself."""
 
@@ -65,7 +73,7 @@ class Fault:
     error: BaseException
 
 
-Letter = Finished | Wrote | Permitted | Synced | Fault
+Letter = Finished | Wrote | Answered | Permitted | Synced | Fault
 """What a worker posts."""
 
 
@@ -78,10 +86,12 @@ class Hands:
         proxy: Proxy,
         store: Store,
         state: State,
+        warmup: Warmup,
         clock: Clock,
         post: Callable[[Letter], None],
     ) -> None:
         self._proxy, self._store, self._state = proxy, store, state
+        self._warmup = warmup
         self._clock, self._post = clock, post
         self._log = structlog.get_logger("hands")
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="hand")
@@ -110,6 +120,10 @@ class Hands:
     def write(self, app: str, action: Write) -> None:
         """Start a write for the fleet; `Wrote` follows."""
         self._start(lambda: self._post(Wrote(app, action, self._store.write(app, action))))
+
+    def prepare(self, app: str, action: Prepare, knowledge: Knowledge) -> None:
+        """Start answering a preparation; `Answered` follows."""
+        self._start(lambda: self._post(Answered(app, self._prepared(app, action, knowledge))))
 
     def permit(self, permitted: Mapping[str, Permission]) -> None:
         """Start telling the proxy what it may do by itself; `Permitted` follows."""
@@ -152,9 +166,34 @@ class Hands:
 
         self._workers.submit(guarded)
 
+    def _prepared(self, app: str, action: Prepare, knowledge: Knowledge) -> Prepared:
+        """Ask the gates that need hands: the proxy's own check, and the warm-up unless it is a forecast."""
+        asked, gates, diff = action.preparation, list(action.gates), ""
+        if asked.dry or all(gate.ok for gate in gates):
+            found = self._proxy.forecast(app, asked.colour, knowledge.wanted(), diff=asked.dry)
+            if isinstance(found, Failed):
+                gates.append(_closed("config", found))
+            else:
+                diff = found.diff
+                gates += [Gate("config", True, f"flips by {found.via}"), _left(asked.colour.other, found)]
+        if knowledge.policy.warmup_requests and not asked.dry and all(gate.ok for gate in gates):
+            cold = self._warm(app, asked.colour, knowledge)
+            warm = f"{knowledge.policy.warmup_requests} requests to each backend"
+            gates.append(_closed("warm-up", cold) if cold else Gate("warm-up", True, warm))
+        return Prepared(asked.id, tuple(gates), diff)
+
+    def _warm(self, app: str, colour: Colour, knowledge: Knowledge) -> Failed | None:
+        healths = knowledge.healths[colour]
+        healthy = [each for each in knowledge.backends[colour] if healths[each.name].healthy]
+        return self._warmup(app, colour, healthy)
+
     def _outcome(self, app: str, touch: Touch, knowledge: Knowledge) -> Serving | Failed:
         if isinstance(touch, Take):
             return advance.taken(knowledge, touch.desired)
+        if isinstance(touch, Flip) and touch.warm:
+            cold = self._warm(app, touch.desired.colour, knowledge)
+            if cold is not None:
+                return cold
         result = self._proxy.flip(app, _colour(touch), knowledge.wanted())
         if isinstance(result, Failed):
             return result
@@ -195,3 +234,13 @@ def _colour(touch: Flip | Repair | FallBack) -> Colour:
             return serving.colour
         case FallBack():
             return touch.colour
+
+
+def _closed(gate: str, failed: Failed) -> Gate:
+    return Gate(gate, False, failed.detail, failed.because.value)
+
+
+def _left(colour: Colour, forecast: Forecast) -> Gate:
+    """No gate that closes: what an operator wants to know before."""
+    count = "an unknown number" if forecast.sessions is None else str(forecast.sessions)
+    return Gate("sessions", True, f"{count} on {colour} may finish there")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bgd.core import fleet, memory
+from bgd.core import fleet, memory, preparing
 from bgd.core.actions import Action, Hold, Touch, Write
 from bgd.core.advance import advance, written
 from bgd.core.clocks import keep_time
@@ -23,6 +23,7 @@ from bgd.core.events import (
     Probed,
     ProxyLost,
     ProxySeen,
+    SessionsSeen,
     StoreDenied,
     StoreHeard,
     StoreLost,
@@ -30,13 +31,13 @@ from bgd.core.events import (
 )
 from bgd.core.knowledge import Knowledge, Link
 from bgd.core.learn import form, learn, unheard
-from bgd.core.model import Policy
+from bgd.core.model import Policy, Prepared
 from bgd.core.permission import permission
 from bgd.core.reasons import Because
 from bgd.core.snapshot import Snapshot, freeze
-from bgd.hands import Fault, Finished, Hands, Permitted, Synced, Wrote
+from bgd.hands import Answered, Fault, Finished, Hands, Permitted, Synced, Wrote
 from bgd.permits import Permits
-from bgd.ports import Clock, Observer, Prober, Proxy, State, Store
+from bgd.ports import Clock, Observer, Prober, Proxy, State, Store, Warmup
 from bgd.second_hand import SecondHand
 from bgd.telling import Teller
 
@@ -62,7 +63,7 @@ class Stop:
     """End the loop with this turn."""
 
 
-Letter = Event | Finished | Wrote | Permitted | Synced | Fault | Reconfigured | Stop
+Letter = Event | Finished | Wrote | Answered | Permitted | Synced | Fault | Reconfigured | Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ class World:
     proxy: Proxy
     store: Store
     prober: Prober
+    warmup: Warmup
     state: State
     clock: Clock
     observer: Observer
@@ -86,7 +88,12 @@ class Loop:
         self._teller = Teller(version=version, store=world.store, observer=world.observer, clock=world.clock)
         self._mailbox: queue.SimpleQueue[Letter] = queue.SimpleQueue()
         self._hands = Hands(
-            proxy=world.proxy, store=world.store, state=world.state, clock=world.clock, post=self.post
+            proxy=world.proxy,
+            store=world.store,
+            state=world.state,
+            warmup=world.warmup,
+            clock=world.clock,
+            post=self.post,
         )
         self._second_hand = SecondHand(self._hands)
         self._permits = Permits(self._hands)
@@ -96,6 +103,9 @@ class Loop:
         self._busy: dict[str, Touch] = {}
         self._writing: dict[str, Write] = {}
         """Consul may take its time: this node goes on with what is its own meanwhile."""
+        self._preparing: dict[str, str] = {}
+        """The preparation, by its id, that is being answered; beside all else too."""
+        self._draining: frozenset[str] = frozenset()
         self._calm: dict[str, bool] = {}
         """Whether an app waits for nothing."""
         self._following: set[str] = set()
@@ -203,13 +213,15 @@ class Loop:
                 self._finished(letter, now_s)
             case Wrote():
                 self._wrote(letter, now_s)
+            case Answered(app, prepared):
+                self._answered(app, prepared)
             case Permitted():
                 self._permits.ended()
             case Synced(failed):
                 self._apps = self._second_hand.ended(self._apps, failed, now_s)
             case Reconfigured(policies):
                 self._reconfigured(policies)
-            case CatalogSeen(app) | MembersSeen(app) | Probed(app) | TrafficSeen(app):
+            case CatalogSeen(app) | MembersSeen(app) | Probed(app) | TrafficSeen(app) | SessionsSeen(app):
                 self._learn(app, letter, now_s)
             case LiveSeen(keys, ledgers):
                 for app in keys.keys() | ledgers.keys():
@@ -269,6 +281,15 @@ class Loop:
         self._teller.learnt(knowledge, self._apps[letter.app])
         self._teller.wrote(letter)
 
+    def _answered(self, app: str, prepared: Prepared) -> None:
+        """The answer to what is not asked any more is nobody's."""
+        if self._preparing.get(app) == prepared.id:
+            del self._preparing[app]
+        knowledge = self._apps.get(app)
+        asked = knowledge.ledger.preparation if knowledge and knowledge.ledger else None
+        if knowledge is not None and asked is not None and asked.id == prepared.id:
+            self._apps[app] = replace(knowledge, prepared=prepared)
+
     def _reconfigured(self, policies: Mapping[str, Policy]) -> None:
         for app in set(self._apps) - set(policies):
             self._drop(app)
@@ -286,7 +307,8 @@ class Loop:
         self._hands.forget(app)
         self._following.discard(app)
         self._permits.note(app, None)
-        for memo in (self._apps, self._decided, self._calm):
+        self._count(app, False)
+        for memo in (self._apps, self._decided, self._calm, self._preparing):
             memo.pop(app, None)
 
     # -- decide and act -------------------------------------------------------------------------
@@ -294,6 +316,7 @@ class Loop:
     def _decide(self, app: str, now_s: float) -> tuple[Snapshot, Action]:
         knowledge = self._decided[app] = self._apps[app]
         snapshot = freeze(knowledge, now_s)
+        self._prepare(app, snapshot, knowledge)
         running = self._busy.get(app)
         if running is not None:
             return snapshot, running
@@ -310,6 +333,13 @@ class Loop:
             self._hands.write(app, action)
         return snapshot, action
 
+    def _prepare(self, app: str, snapshot: Snapshot, knowledge: Knowledge) -> None:
+        """Row 6, beside all others."""
+        action = preparing.due(snapshot)
+        if action is not None and self._preparing.get(app) != action.preparation.id:
+            self._preparing[app] = action.preparation.id
+            self._hands.prepare(app, action, knowledge)
+
     # -- tell -----------------------------------------------------------------------------------
 
     def _tell_all(self) -> None:
@@ -323,10 +353,17 @@ class Loop:
         self._teller.report(snapshot, action)
         self._teller.count(self._apps[app])
         self._permits.note(app, permission(snapshot))
+        self._count(app, snapshot.drains)
         if not isinstance(action, Touch):
             self._follow_members(app, snapshot)
         if app not in self._busy:
             self._hands.remember(self._apps[app])
+
+    def _count(self, app: str, wanted: bool) -> None:
+        """Have sessions counted as long as the colour that was left may have some."""
+        if wanted != (app in self._draining):
+            self._draining ^= {app}
+            self._world.proxy.count(self._draining)
 
     def _follow_members(self, app: str, snapshot: Snapshot) -> None:
         wanted = fleet.must_agree(snapshot)

@@ -1,18 +1,45 @@
 """What the loop needs from the world. The adapters in store, proxy and host fit these shapes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bgd.core.actions import Write
 from bgd.core.advance import Failed, Overtaken, Proved, Written
 from bgd.core.events import Event
-from bgd.core.model import Backends, Colour, Wanted
+from bgd.core.model import Backend, Backends, Colour, Wanted
 from bgd.core.permission import Permission
 
-__all__ = ["Clock", "Failed", "Observer", "Post", "Prober", "Proved", "Proxy", "State", "Store"]
+__all__ = [
+    "Clock",
+    "Failed",
+    "Forecast",
+    "Observer",
+    "Post",
+    "Prober",
+    "Proved",
+    "Proxy",
+    "State",
+    "Store",
+    "Warmup",
+]
 
 Post = Callable[[Event], None]
 """Puts an event into the loop's mailbox. Never blocks; may be called from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a flip would do, were it made now."""
+
+    via: str  # "runtime" or "reload"
+    sessions: int | None = None
+    """What is open on the colour that is left, in all workers; None when it cannot be counted."""
+    diff: str = ""
+
+
+Warmup = Callable[[str, Colour, Iterable[Backend]], Failed | None]
+"""Sends an app's warm-up requests to each of these backends; why they are not warm, or None."""
 
 
 class Clock(Protocol):
@@ -44,6 +71,15 @@ class Proxy(Protocol):
         stands there as None, keeps what it has (it may just now be on its way in by `flip`). A colour
         is never changed by it.
         """
+
+    def forecast(self, app: str, colour: Colour, wanted: Wanted | None, *, diff: bool) -> Forecast | Failed:
+        """What a flip to `colour` would do now, checked by the proxy itself; nothing is changed.
+
+        With `diff` also what of bgd's part would change.
+        """
+
+    def count(self, apps: frozenset[str]) -> None:
+        """From now on each look counts the sessions of exactly these apps, posting SessionsSeen."""
 
     def permit(self, permitted: Mapping[str, Permission]) -> None:
         """From now on the proxy may leave the live colour of exactly these apps by itself."""

@@ -318,7 +318,7 @@ def test_a_bare_number_is_no_duration() -> None:
         (f'{APP}interval = "1s"', "app[shop].interval", "it belongs in [app.probe]"),
         (f'[consul]\nnode = "a"\n{APP}', "consul.node", "it belongs above the first table"),
         (f'{APP}sticky = "0s"', "app[shop].sticky", 'the nearest known key here is "'),
-        (f"{APP}[app.flip]\nwarmup_requests = 1", "app[shop].flip.warmup_requests", "take it out"),
+        (f"{APP}[app.flip]\ncanary = 1", "app[shop].flip.canary", "take it out"),
         (f'{APP}drain = "0s"', "app[shop].drain", 'the nearest known key here is "'),
         (f'{APP}preview_header = "X"', "app[shop].preview_header", 'the nearest known key here is "'),
         (f"{APP}[app.revert]\nautomatic = true", "app[shop].revert.automatic", 'did you mean "auto"?'),

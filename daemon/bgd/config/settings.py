@@ -64,6 +64,7 @@ class FlipSettings:
     min_healthy: MinHealthy = _ALL_OF_THEM
     patience_s: float = 600.0
     probation_s: float = 300.0
+    warmup_requests: int = 0
 
 
 @attrs.frozen(kw_only=True)

@@ -36,6 +36,7 @@ _PROBE: Table = {
 _FLIP: Table = {
     "min_healthy": ("min_healthy", value.min_healthy),
     "patience": ("patience_s", value.duration("1s", "168h")),
+    "warmup_requests": ("warmup_requests", value.number(0, 10_000)),
     "probation": ("probation_s", value.duration("0s", "168h")),
 }
 _REVERT: Table = {

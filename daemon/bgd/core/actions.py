@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bgd.core.model import Colour, Desired, Serving
+from bgd.core.model import Colour, Desired, Gate, Preparation, Serving
 from bgd.core.reasons import Because
 
 
@@ -21,6 +21,16 @@ class Flip:
     """Point this node's proxy at the desired colour, and prove it."""
 
     desired: Desired
+    warm: bool = False
+    """Nobody has prepared it: its backends are warmed up first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Answer a preparation, beside all else: it changes nothing. `gates` are those that need no hands."""
+
+    preparation: Preparation
+    gates: tuple[Gate, ...]
 
 
 @dataclass(frozen=True, slots=True)

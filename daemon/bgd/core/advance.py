@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from bgd.core import clocks
 from bgd.core.actions import Confirm, Decline, FallBack, Flip, Repair, Revert, Take, Touch, Write
 from bgd.core.events import LiveSeen
-from bgd.core.knowledge import Knowledge, Sight, Trouble
+from bgd.core.knowledge import NOT_COUNTED, Knowledge, Sight, Trouble
 from bgd.core.learn import learn
 from bgd.core.model import Colour, Desired, Good, Ledger, Order, OrderKind, Serving
 from bgd.core.reasons import Because
@@ -82,6 +82,7 @@ def _advanced(knowledge: Knowledge, action: Touch, outcome: Serving | Failed, no
         k,
         serving=outcome,
         traffic=k.traffic if isinstance(action, Repair) else {},
+        sessions=NOT_COUNTED,
         decided=outcome.colour,
         sight=Sight.SEEN,
         sight_detail="",

@@ -3,7 +3,7 @@
 The rows are the rules, in order of authority: the first that answers, decides. A row that answers nothing
 leaves the word to those below it. Nothing else in this program decides about colours. The first five rows
 stand here; those below them are in two halves: `waiting` (the wish is not served here) and `keeping` (it
-is, or this node is in fallback from it). The number that is missing belongs to preparing.
+is, or this node is in fallback from it). Row 6 is in `preparing`: it goes on beside all others.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from bgd.core import keeping, waiting
 from bgd.core.actions import Action, Hold, Repair
 from bgd.core.knowledge import Link, Trouble
 from bgd.core.model import KeyBad
-from bgd.core.reasons import Because
+from bgd.core.reasons import CALM, Because
 from bgd.core.snapshot import Snapshot
 
 Row = Callable[[Snapshot], Action | None]
@@ -142,7 +142,7 @@ def _saying_what_hurts(action: Action, s: Snapshot) -> Action:
         return action
     if s.astray and s.repair_trouble is not None:
         return _told(s.repair_trouble)
-    if action.because not in (Because.CONVERGED, Because.PROBATION, Because.LIVE_WEAK):
+    if action.because not in CALM:
         return action
     if s.write_trouble is not None and waiting.waits(s.write_trouble, s):
         return _told(s.write_trouble)

@@ -82,6 +82,20 @@ class TrafficSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionsSeen:
+    """How many requests, websockets and TCP sessions are open on each colour of an app, in all workers.
+
+    A colour whose number is None, or that is missing, could not be counted.
+    """
+
+    app: str
+    asked_s: float
+    sessions: Mapping[Colour, int | None]
+    cut: int = 0
+    """How many of the idle colour's were cut since its drain began."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProxySeen:
     """The running proxy was asked. `decided` holds every app that its map or flags know.
 
@@ -111,6 +125,7 @@ Event = (
     | MembersSeen
     | Probed
     | TrafficSeen
+    | SessionsSeen
     | ProxySeen
     | ProxyLost
 )

@@ -18,6 +18,7 @@ from bgd.core.model import (
     LiveKey,
     Member,
     Policy,
+    Prepared,
     Server,
     Serving,
     Wanted,
@@ -107,6 +108,24 @@ NO_HEALTH: Mapping[Colour, Mapping[str, Health]] = {Colour.BLUE: {}, Colour.GREE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """What is still open on each colour since the last change to the proxy, as it is told.
+
+    Told at most every `SESSIONS_TOLD_S`, but at once when the idle colour has been drained.
+    """
+
+    open: Mapping[Colour, int | None] = field(default_factory=dict)
+    cut: int = 0
+    told_s: float = float("-inf")
+    empty: bool = False
+    """The idle colour had none when it was last counted. Once is chance: a retry has none for a moment."""
+
+
+NOT_COUNTED = Sessions()
+SESSIONS_TOLD_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
     """Everything known of one app. See `learn` and `advance` for how it grows."""
 
@@ -157,6 +176,10 @@ class Knowledge:
     """Colours whose verdict has been formed since the start; it stays so."""
 
     traffic: Mapping[Colour, Traffic] = field(default_factory=dict)
+    sessions: Sessions = NOT_COUNTED
+
+    prepared: Prepared | None = None
+    """The answer to the preparation that the ledger holds."""
 
     flip_trouble: Trouble | None = None
     repair_trouble: Trouble | None = None

@@ -20,13 +20,35 @@ from bgd.core.events import (
     Probed,
     ProxyLost,
     ProxySeen,
+    SessionsSeen,
     StoreDenied,
     StoreHeard,
     StoreLost,
     TrafficSeen,
 )
-from bgd.core.knowledge import CATALOG_LAG_S, KNOWN_S, VOTE_STALE_S, Knowledge, Link, Sight, Wish
-from bgd.core.model import Backend, Colour, Desired, KeyBad, KeyGone, Ledger, LiveKey, Member, Serving
+from bgd.core.knowledge import (
+    CATALOG_LAG_S,
+    KNOWN_S,
+    SESSIONS_TOLD_S,
+    VOTE_STALE_S,
+    Knowledge,
+    Link,
+    Sessions,
+    Sight,
+    Wish,
+)
+from bgd.core.model import (
+    Backend,
+    Colour,
+    Desired,
+    KeyBad,
+    KeyGone,
+    Ledger,
+    LiveKey,
+    Member,
+    Prepared,
+    Serving,
+)
 from bgd.core.reasons import Because
 
 
@@ -53,6 +75,8 @@ def _fold(knowledge: Knowledge, event: Event, now_s: float, at: str) -> Knowledg
             return _adopt(_members(knowledge, event, now_s), now_s)
         case TrafficSeen():
             return _traffic(knowledge, event, now_s)
+        case SessionsSeen():
+            return _sessions(knowledge, event, now_s)
         case Probed():
             return _probed(knowledge, event, now_s)
         case ProxySeen():
@@ -98,10 +122,15 @@ def _seen(k: Knowledge, key: LiveKey | None, ledger: Ledger | None, now_s: float
     if k.link is Link.UP and now_s - k.heard_s > KNOWN_S:  # this daemon was frozen, or its watch was
         k = replace(unheard(k), behind=Because.STORE_LOST)
     if ledger is not None and ledger != k.ledger:
-        k = replace(k, ledger=ledger)
+        k = replace(k, ledger=ledger, prepared=_still_asked(k.prepared, ledger))
     if key is not None:
         k = _live(k, key, now_s)
     return k if k.heard_s == now_s else replace(k, heard_s=now_s)
+
+
+def _still_asked(prepared: Prepared | None, ledger: Ledger) -> Prepared | None:
+    asked = ledger.preparation
+    return prepared if prepared and asked and prepared.id == asked.id else None
 
 
 def _refuse(k: Knowledge, now_s: float) -> Knowledge:
@@ -144,6 +173,24 @@ def _traffic(k: Knowledge, event: TrafficSeen, now_s: float) -> Knowledge:
     if event.requests is not None and event.since_s >= k.settled_s:
         known[event.colour] = health.Traffic(event.requests, event.errors, event.mean_s, now_s)
     return k if known == k.traffic else replace(k, traffic=known)
+
+
+def _sessions(k: Knowledge, event: SessionsSeen, now_s: float) -> Knowledge:
+    """What was counted before the last change to the proxy says nothing. That the idle colour is empty must
+    be seen twice: between a try and its next one a request is open, and no session is."""
+    if event.asked_s < k.settled_s or k.serving is None:
+        return k
+    idle, before = k.serving.colour.other, k.sessions
+    empty = event.sessions.get(idle) == 0
+    drained = empty and before.empty
+    due = now_s - before.told_s >= SESSIONS_TOLD_S or event.cut != before.cut
+    counted = dict(event.sessions)
+    if empty and not drained:
+        due, counted[idle] = False, before.open.get(idle)
+    if not (drained or due):
+        return k if empty == before.empty else replace(k, sessions=replace(before, empty=empty))
+    told = Sessions(open=counted, cut=event.cut, told_s=now_s, empty=empty)
+    return k if told.open == before.open and told.cut == before.cut else replace(k, sessions=told)
 
 
 def _live(k: Knowledge, key: LiveKey, now_s: float) -> Knowledge:

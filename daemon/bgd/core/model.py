@@ -104,6 +104,43 @@ class Good:
     confirmed_at: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """The first phase of a flip: every member is asked whether it could take it. Nothing changes by it."""
+
+    id: str
+    colour: Colour
+    release: str | None = None
+    by: str = ""
+    at: str = ""
+    dry: bool = False
+    """Only a forecast is asked for: nothing is warmed up, and nothing follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One question of a preparation with this node's answer; `because` is the reason code of a no."""
+
+    gate: str
+    ok: bool
+    detail: str = ""
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """This node's answer to a preparation: every gate that was asked, up to the first that refuses."""
+
+    id: str
+    gates: tuple[Gate, ...]
+    diff: str = ""
+    """What of bgd's part would change, of a forecast only."""
+
+    @property
+    def ok(self) -> bool:
+        return all(gate.ok for gate in self.gates)
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """What the fleet has written down about an app, beside its wish."""
@@ -113,6 +150,8 @@ class Ledger:
     """Releases that were reverted, and neither forced nor unrejected since."""
     pause: str | None = None
     """Why the operator has paused all that is automatic; None: it is not paused."""
+    preparation: Preparation | None = None
+    """What members are asked to prepare, while the one who asks holds it."""
 
     def confirmed(self, colour: Colour, release: str | None) -> bool:
         """Whether this is the release that was confirmed on the colour."""
@@ -200,6 +239,8 @@ class Policy:
     fall: int = 3
     probe_path: str = "/"
     probation_s: float = 300.0
+    warmup_requests: int = 0
+    """To each backend of the target, before a flip that the gates have let through."""
     auto: bool = True
     """Whether revert, fallback and decline may happen by themselves."""
     error_rate: float = 0.0

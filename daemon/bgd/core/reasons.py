@@ -22,6 +22,8 @@ class Because(StrEnum):
     FALLBACK_SERVING = "fallback-serving"
     NO_LIVE_KEY = "no-live-key"
     BAD_LIVE_VALUE = "bad-live-value"
+    PREPARING = "preparing"
+    PREPARED = "prepared"
     TARGET_NOT_READY = "target-not-ready"
     TOO_FEW_BACKENDS = "too-few-backends"
     MIXED_RELEASES = "mixed-releases"
@@ -38,3 +40,8 @@ class Because(StrEnum):
     # Said by bgctl about nodes and operators other than the one it speaks for:
     NODE_SILENT = "node-silent"
     SUPERSEDED = "superseded"
+    FLIP_IN_PROGRESS = "flip-in-progress"
+
+
+CALM = (Because.CONVERGED, Because.PROBATION, Because.LIVE_WEAK)
+"""Live is served, and nothing is waited for that somebody must do."""

@@ -1,13 +1,15 @@
 """What a node publishes about one app: plain JSON values, the same in Consul, /status and bgctl."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from bgd.core.actions import Action, Confirm, Decline, FallBack, Flip, Hold, Repair, Revert, Take
 from bgd.core.health import ColourView
 from bgd.core.knowledge import Sight
-from bgd.core.model import Verdict
-from bgd.core.reasons import Because
+from bgd.core.model import Prepared, Verdict
+from bgd.core.preparing import answer, asked
+from bgd.core.reasons import CALM, Because
 from bgd.core.snapshot import Snapshot
 from bgd.core.waiting import has_refused
 from bgd.core.way_back import way_back
@@ -24,7 +26,8 @@ def report(
     s: Snapshot, action: Action, *, version: str, proxy: str, shown: Shown = _untold
 ) -> dict[str, Any]:
     """The report of one moment, without its time."""
-    because, detail = _because(action)
+    prepared = answer(s)
+    because, detail = _beside(s, prepared, *_because(action))
     until_s = action.until_s if isinstance(action, Hold) else None
     return {
         "schema": 1,
@@ -37,12 +40,15 @@ def report(
         "because": because.value,
         "detail": detail or None,
         "until": None if until_s is None else shown(until_s),
-        "prepared": None,
+        "prepared": _prepared(prepared),
         "vote": _vote(s),
         "steady": _steady(s, shown),
         "way_back": _way_back(s, shown),
         "left_out": list(s.left_out),
-        "colours": {colour.value: _colour(view) for colour, view in s.colours.items()},
+        "cut": s.sessions.cut,
+        "colours": {
+            colour.value: _colour(view, s.sessions.open.get(colour)) for colour, view in s.colours.items()
+        },
     }
 
 
@@ -64,6 +70,24 @@ def _because(action: Action) -> tuple[Because, str]:
             return Because.REVERTING, f"to {colour} {release}: {why}"
         case Decline(_, _, _, refusal, why):
             return refusal, why
+
+
+def _beside(s: Snapshot, prepared: Prepared | None, because: Because, detail: str) -> tuple[Because, str]:
+    """A preparation runs beside all else: it is the reason only where there is no other to tell."""
+    preparation = asked(s)
+    if preparation is None or because not in CALM:
+        return because, detail
+    wish = f"{preparation.colour} for {preparation.by or 'somebody'}"
+    if prepared is None:
+        return Because.PREPARING, wish
+    return (Because.PREPARED, wish) if prepared.ok and not preparation.dry else (because, detail)
+
+
+def _prepared(prepared: Prepared | None) -> dict[str, Any] | None:
+    if prepared is None:
+        return None
+    gates = [asdict(gate) for gate in prepared.gates]
+    return {"id": prepared.id, "ok": prepared.ok, "gates": gates, "diff": prepared.diff or None}
 
 
 def _vote(s: Snapshot) -> dict[str, Any] | None:
@@ -118,13 +142,13 @@ def _serving(s: Snapshot) -> dict[str, Any] | None:
     }
 
 
-def _colour(view: ColourView) -> dict[str, Any]:
+def _colour(view: ColourView, sessions: int | None) -> dict[str, Any]:
     gate = view.gate()
     return {
         "verdict": view.verdict.value,
         "healthy": view.healthy,
         "registered": view.registered,
         "release": view.release,
-        "sessions": None,
+        "sessions": sessions,
         "why": f"{gate[0]}: {gate[1]}" if gate and view.verdict is not Verdict.UNKNOWN else None,
     }

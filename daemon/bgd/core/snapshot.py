@@ -15,12 +15,24 @@ from bgd.core.knowledge import (
     Falls,
     Knowledge,
     Link,
+    Sessions,
     Sight,
     Steady,
     Trouble,
     serves,
 )
-from bgd.core.model import Colour, Desired, KeyBad, KeyGone, Ledger, LiveKey, Member, Policy, Serving
+from bgd.core.model import (
+    Colour,
+    Desired,
+    KeyBad,
+    KeyGone,
+    Ledger,
+    LiveKey,
+    Member,
+    Policy,
+    Prepared,
+    Serving,
+)
 from bgd.core.reasons import Because
 
 
@@ -66,6 +78,8 @@ class Snapshot:
     write_trouble: Trouble | None
     steady: Steady | None
     falls: Falls
+    sessions: Sessions
+    prepared: Prepared | None
 
     @property
     def served(self) -> bool:
@@ -115,6 +129,11 @@ class Snapshot:
             and self.idle.passing
             and not (self.flip_trouble and self.flip_trouble.waits(self.now_s))
         )
+
+    @property
+    def drains(self) -> bool:
+        """Whether the colour that is not served may still have sessions: then they are counted."""
+        return self.serving is not None and self.sessions.open.get(self.serving.colour.other) != 0
 
     @property
     def steady_until_s(self) -> float | None:
@@ -180,6 +199,8 @@ def freeze(knowledge: Knowledge, now_s: float) -> Snapshot:
         write_trouble=k.write_trouble,
         steady=k.steady,
         falls=k.falls,
+        sessions=k.sessions,
+        prepared=k.prepared,
     )
 
 

@@ -118,7 +118,9 @@ def row_16_old_workers(s: Snapshot) -> Action | None:
 
 def row_17_flip(s: Snapshot) -> Action:
     """Nothing speaks against it."""
-    return Flip(s.wish) if s.wish is not None else Hold(Because.STARTING, "no wish has been seen")
+    if s.wish is None:
+        return Hold(Because.STARTING, "no wish has been seen")
+    return Flip(s.wish, warm=s.policy.warmup_requests > 0)
 
 
 def waits(trouble: Trouble | None, s: Snapshot) -> bool:

@@ -7,6 +7,7 @@ import re
 
 from bgd import __version__
 
+AGENT = f"bgd/{__version__}"
 LINE_BYTES = 4096
 """A status line that has not ended by then is none."""
 
@@ -23,7 +24,7 @@ def request(path: str, host: str) -> bytes:
     lines = [
         f"GET {path} HTTP/1.1",
         f"Host: {host}",
-        f"User-Agent: bgd/{__version__}",
+        f"User-Agent: {AGENT}",
         "Accept: */*",
         "Connection: close",
     ]

@@ -15,8 +15,8 @@ from bgd.core.events import ProxyLost, ProxySeen
 from bgd.core.model import Colour, Wanted
 from bgd.core.permission import Permission
 from bgd.core.reasons import Because
-from bgd.ports import Failed, Post, Proved
-from bgd.proxy import knock
+from bgd.ports import Failed, Forecast, Post, Proved
+from bgd.proxy import forecasting, knock
 from bgd.proxy.adapter import Adapter, Running, RunningServer
 from bgd.proxy.blocks import NO_SERVERS, Block, Servers
 from bgd.proxy.errors import WorldError
@@ -50,6 +50,7 @@ class Change:
         self._told = ""
         self._traffic = Traffic()
         self._uncounted = ""
+        self._counted: frozenset[str] = frozenset()
         self._permitting = Permitting(adapter, log)
         self._structure.on_reloaded = self._permitting.again
 
@@ -130,6 +131,23 @@ class Change:
         finally:
             self._traffic.changed(app, time.monotonic())
         return Proved(via, round((time.monotonic() - started_s) * 1000, 3))
+
+    def forecast(self, app: str, colour: Colour, wanted: Wanted | None, *, diff: bool) -> Forecast | Failed:
+        """What a flip to `colour` would do now, checked by the proxy itself; nothing is changed."""
+        try:
+            before, after = forecasting.texts(
+                self._structure, self._adapter, self._block(app, wanted), colour
+            )
+            via = "runtime" if self._can_at_runtime(app, colour, wanted) else "reload"
+        except WorldError as error:
+            return error.failed
+        except OSError as error:
+            return Failed(Because.PROXY_LOST, str(error))
+        return Forecast(via, diff=forecasting.difference(before, after) if diff else "")
+
+    def count(self, apps: frozenset[str]) -> None:
+        """From now on each look counts the sessions of exactly these apps."""
+        self._counted = apps
 
     def sync(self, wanted: Mapping[str, Wanted | None]) -> Mapping[str, Failed]:
         """Bring servers and structure in step with `wanted`; the apps that could not be, with why."""
@@ -245,6 +263,13 @@ class Change:
             structure.colours.put_back(app, before)
             raise
         return True
+
+    def _can_at_runtime(self, app: str, colour: Colour, want: Wanted | None) -> bool:
+        """Whether the running workers have all that a flip needs."""
+        if app not in self._structure.good or app in self._structure.by_text:
+            return False
+        marker, servers = self._adapter.glance(app, colour)
+        return self._structure.is_ours(marker) and not self._must_reload(want, colour, servers)
 
     def _must_reload(self, want: Wanted | None, colour: Colour, now: Mapping[str, RunningServer]) -> bool:
         """Whether the colour's servers cannot come in at runtime."""

@@ -184,6 +184,10 @@ class Structure:
         vetted = vet(fine, {}, render=self.vetting.newest.page, check=self._adapter.check, standing={})
         return {**ill, **vetted.failed}
 
+    def standing(self) -> Texts:
+        """What stands of bgd's part. Raises WorldError when it could not be put back."""
+        return self._part.standing()
+
     def with_live(self, targets: Blocks, colours: Mapping[str, Colour]) -> dict[str, Block]:
         """The blocks with their live colour, where a template's text depends on it."""
         named = self.vetting.names_live(targets)

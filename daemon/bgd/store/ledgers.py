@@ -1,13 +1,13 @@
-"""What the fleet has written down about an app: good, rejected, pause.
+"""What the fleet has written down about an app: good, rejected, pause, and what is being prepared.
 
 Rules that live here: a rejection counts by its key alone, whoever wrote it and whatever it holds; what is
-known good counts only when its record is understood.
+known good counts only when its record is understood; a preparation counts only while its session lives.
 """
 
 from collections.abc import Iterable
 
 from bgd.core.events import LiveSeen
-from bgd.core.model import Colour, Good, Ledger
+from bgd.core.model import Colour, Good, Ledger, Preparation
 from bgd.store import records, wishes
 from bgd.store.client import Client, Entry
 from bgd.store.keys import Keys, release_in
@@ -18,6 +18,7 @@ def ledger(keys: Keys, app: str, entries: Iterable[Entry]) -> Ledger:
     good: dict[Colour, Good] = {}
     rejected: set[str] = set()
     pause: str | None = None
+    preparation: Preparation | None = None
     goods = {keys.good(app, colour): colour for colour in Colour}
     for entry in entries:
         if entry.key in goods:
@@ -27,7 +28,9 @@ def ledger(keys: Keys, app: str, entries: Iterable[Entry]) -> Ledger:
             rejected |= _rejected(keys, app, entry)
         elif entry.key == keys.pause(app):
             pause = records.shown(entry.value)
-    return Ledger(good, frozenset(rejected), pause)
+        elif entry.key == keys.prepare(app) and entry.session:
+            preparation = records.preparation_in(entry.value)
+    return Ledger(good, frozenset(rejected), pause, preparation)
 
 
 def read(client: Client, app: str, *, consistent: bool = False) -> LiveSeen:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from bgd.core.model import Colour, Desired, Good, KeyBad, Member, Order, OrderKind, Serving
+from bgd.core.model import Colour, Desired, Good, KeyBad, Member, Order, OrderKind, Preparation, Serving
 
 SCHEMA = 1
 _DEEPEST = 20
@@ -112,6 +112,27 @@ def order_in(value: bytes) -> Order | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def preparation_out(preparation: Preparation) -> bytes:
+    """A preparation as it is written."""
+    return encode(asdict(preparation))
+
+
+def preparation_in(value: bytes) -> Preparation | None:
+    """A preparation that was read; None when it says nothing that we understand."""
+    told = decode(value) or {}
+    colour, name = _colour(told), _text(told, "id")
+    if colour is None or not name:
+        return None
+    return Preparation(
+        id=name,
+        colour=colour,
+        release=_text(told, "release") or None,
+        by=_text(told, "by"),
+        at=_text(told, "at"),
+        dry=told.get("dry") is True,
+    )
 
 
 # -- what the fleet has written down ---------------------------------------------------------------

@@ -167,6 +167,7 @@ class WishWatch:
             self._presence.prove_right(app)
         vanished = before.entries.keys() - entries.keys() - {live} if before else ()
         kinds = {key.removeprefix(live.removesuffix("live")).partition("/")[0]: key for key in vanished}
+        kinds.pop("prepare", None)  # it goes with each flip; who cannot see it is asked nothing
         if kinds.keys() & {"good", "rejected", "pause"}:
             self._presence.prove_right(app)
         for key in kinds.values():
