@@ -12,7 +12,16 @@ import pytest
 
 from bgctl.demo import process
 
-LONG = ("test_fault", "test_bad", "test_flip", "test_teeth", "test_revert", "test_adopting", "test_container")
+LONG = (
+    "test_fleet",
+    "test_fault",
+    "test_bad",
+    "test_flip",
+    "test_teeth",
+    "test_revert",
+    "test_adopting",
+    "test_container",
+)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

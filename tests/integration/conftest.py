@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration import consul
 from tests.integration.consul import ConsulServer
+from tests.integration.fleet_world import Fleet, fleet
 
 
 @pytest.fixture
@@ -28,6 +29,13 @@ def calm_consul(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServ
     """A Consul shared by tests that only write, each below a prefix of its own."""
     with consul.running(tmp_path_factory.mktemp("calm-consul")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet of six nodes, shared by a module's tests: each leaves all of them well."""
+    with fleet(tmp_path_factory.mktemp("fleet")) as made:
+        yield made
 
 
 @pytest.fixture(params=["haproxy", "nginx"])

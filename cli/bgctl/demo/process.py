@@ -124,6 +124,12 @@ class Process:
         self.child: subprocess.Popen[str] | None = None
 
     def start(self) -> Self:
+        self.spawn()
+        self.wait_ready()
+        return self
+
+    def spawn(self) -> None:
+        """Start the child, and do not wait for it."""
         with self.log.open("a") as log, uninterrupted():
             self.child = subprocess.Popen(
                 [*bound(), *self.arguments],
@@ -134,8 +140,6 @@ class Process:
                 start_new_session=True,
                 env=self.environment(),
             )
-        self.wait_ready()
-        return self
 
     def environment(self) -> dict[str, str]:
         given = environment() | {"TMPDIR": str(self.log.parent)}  # what they leave goes with it
