@@ -73,7 +73,18 @@ class Lock:
         return _kv("lock", self.key, Value=_text(self.value), Session=self.session)
 
 
-Op = Set | Cas | Delete | CheckIndex | CheckMissing | Lock
+@dataclass(frozen=True, slots=True)
+class CheckSession:
+    """Only if a key is held by this very session."""
+
+    key: str
+    session: str
+
+    def told(self) -> dict[str, Any]:
+        return _kv("check-session", self.key, Session=self.session)
+
+
+Op = Set | Cas | Delete | CheckIndex | CheckMissing | CheckSession | Lock
 
 
 def _kv(verb: str, key: str, **fields: Any) -> dict[str, Any]:
