@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from bgctl import fate, output, standing
+from bgctl import fate, output, progress, standing
 from bgctl.call import Call
 from bgctl.ending import Ended, Exit, late, refused
-from bgctl.progress import Progress
 from bgctl.standing import App
 from bgctl.told import Member
 from bgd.core.model import Colour, Desired
@@ -37,6 +36,7 @@ class Errand:
     changed: bool = False
     waited: bool = True
     confirmed: bool = False
+    view: progress.View = field(default_factory=progress.Lines)
     begun_s: float = field(default_factory=time.monotonic)
 
     def follow(self, deadline_s: float | None = None) -> Iterator[App]:
@@ -53,13 +53,13 @@ class Errand:
 
     def see_through(self) -> None:
         """Wait for every member's proof."""
-        wish, progress = self.wish, Progress()
+        wish = self.wish
         assert wish is not None, "waited for before it was written"
         output.say(f"{self.app}: {self.colour} is wished, generation {wish.generation}")
         silent = {member.node for member in self.last.silent} if self.last else set()
         for app in self.follow():
             self.stop_if_ended(app)
-            progress.proof(app, wish)
+            self.view.show(progress.proof(app, wish))
             waiting = app.unproved(wish)
             if not waiting and (app.members or self.force):
                 return

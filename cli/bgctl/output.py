@@ -106,7 +106,7 @@ def _put_rich(head: Sequence[str], rows: list[list[str]], indent: str) -> None:
         table.add_column(name, no_wrap=True, overflow="ignore")
     table.add_column(prose, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(text, _style(name, text)) for name, text in zip(head, row, strict=True)))
+        table.add_row(*(Text(text, style(name, text)) for name, text in zip(head, row, strict=True)))
     console = Console(highlight=False)
     console.width = max(console.width, len(indent) + _least_width(head, rows))
     console.print(table if not indent else _indented(table, len(indent)))
@@ -124,11 +124,17 @@ def _indented(table: Any, by: int) -> Any:
     return Padding(table, (0, 0, 0, by))
 
 
-def _style(column: str, text: str) -> str:
+def style(column: str, text: str) -> str:
+    """How a cell is painted; nothing of what has no heading."""
     if not column:
         return ""
     word = text.split(" ", 1)[0]
     return _STYLES.get(word, "red" if column == _TROUBLE else "")
+
+
+def redrawable() -> bool:
+    """Whether what was said on stderr can be replaced in place."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _colourful(stream: TextIO) -> bool:

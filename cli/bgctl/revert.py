@@ -8,7 +8,7 @@ import time
 
 import click
 
-from bgctl import going_back, options, output, writes
+from bgctl import going_back, options, output, progress, writes
 from bgctl.call import Call
 from bgctl.ending import Ended
 from bgctl.errand import Errand
@@ -38,7 +38,8 @@ def revert(call: Call, *, app: str | None, timeout: float, no_wait: bool, force:
     action = going_back.revert(seen, seen.desired, reason=reason, force=force)
     errand = Errand(call, name, action.colour, time.monotonic() + timeout, force=force, waited=not no_wait)
     try:
-        _carry_out(errand, seen, action)
+        with progress.shown(as_json=call.json) as errand.view:
+            _carry_out(errand, seen, action)
     except KeyboardInterrupt:
         raise errand.interrupted() from None
     except Ended as ended:

@@ -10,11 +10,10 @@ import time
 
 import click
 
-from bgctl import options, output, standing, writes
+from bgctl import options, output, progress, standing, writes
 from bgctl.call import Call
 from bgctl.ending import Ended, late, misused, refused
 from bgctl.errand import Errand
-from bgctl.progress import Progress
 from bgctl.standing import App
 from bgd.core.model import Colour
 from bgd.core.reasons import Because
@@ -53,10 +52,11 @@ def set_live(
     errand = Errand(call, name, colour, time.monotonic() + timeout, force=force, waited=not no_wait)
     errand.back = f"back: bgctl set-live {colour.other} --app {name}"
     try:
-        if not _already_done(errand):
-            _carry_out(errand, reason)
-        if bake:
-            _bake(errand, errand.deadline_s if options.named_on_the_line("timeout") else math.inf)
+        with progress.shown(as_json=call.json) as errand.view:
+            if not _already_done(errand):
+                _carry_out(errand, reason)
+            if bake:
+                _bake(errand, errand.deadline_s if options.named_on_the_line("timeout") else math.inf)
     except KeyboardInterrupt:
         raise errand.interrupted() from None
     except Ended as ended:
@@ -106,13 +106,12 @@ def _redeployed_in_place(errand: Errand) -> bool:
 
 def _admit(errand: Errand) -> App:
     """The app at the moment when every member would take the flip (or, forced, as it is)."""
-    progress = Progress()
     for app in errand.follow():
         if errand.force:
             return app
         if obstacle := _rejected(errand.call, app, errand.colour) or standing.obstacle(app, errand.colour):
             raise obstacle
-        progress.gate(app, errand.colour)
+        errand.view.show(progress.gate(app, errand.colour))
         if not standing.undecided(app, errand.colour):
             return app
     raise _undecided(errand)
@@ -146,7 +145,6 @@ def _undecided(errand: Errand) -> Ended:
 
 def _bake(errand: Errand, deadline_s: float) -> None:
     """Wait until the release that was ordered is known good, and has served for its probation this time."""
-    progress = Progress()
     for app in errand.follow(deadline_s):
         errand.stop_if_ended(app)
         runs = app.release(errand.colour)
@@ -157,7 +155,7 @@ def _bake(errand: Errand, deadline_s: float) -> None:
             return
         if runs not in (None, errand.release):
             raise _replaced(errand, runs)
-        progress.probation(app)
+        errand.view.show(progress.probation(app))
     raise _half_baked(errand)
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import click
 
-from bgctl import fate, options, output, standing
+from bgctl import fate, options, output, progress, standing
 from bgctl.call import Call
 from bgctl.ending import Ended, late, misused
-from bgctl.progress import Progress
+from bgctl.progress import View
 from bgctl.standing import App
 from bgd.core.model import Colour
 from bgd.core.reasons import Because
@@ -34,18 +34,17 @@ def wait(call: Call, *, ready: Colour | None, converged: bool, app: str | None, 
     name = call.app_name(app)
     call.existing_app(name)
     seen = call.follow(name, time.monotonic() + timeout)
-    if ready:
-        _tell(call, _until_ready(seen, ready), f"{ready} is ready")
-    else:
-        _tell(call, _until_converged(seen), "converged")
+    with progress.shown(as_json=call.json) as view:
+        app_seen = _until_ready(seen, ready, view) if ready else _until_converged(seen, view)
+    _tell(call, app_seen, f"{ready} is ready" if ready else "converged")
 
 
-def _until_ready(seen: Iterator[App], colour: Colour) -> App:
-    progress, app = Progress(), None
+def _until_ready(seen: Iterator[App], colour: Colour, view: View) -> App:
+    app = None
     for app in seen:
         if standing.ready(app, colour):
             return app
-        progress.gate(app, colour)
+        view.show(progress.gate(app, colour))
     assert app is not None, "what is followed is shown once at least"
     raise _not_ready(app, colour)
 
@@ -59,8 +58,8 @@ def _not_ready(app: App, colour: Colour) -> Ended:
     return late(Because.STARTING, detail, f"bgctl why {app.name}")
 
 
-def _until_converged(seen: Iterator[App]) -> App:
-    progress, app, wish = Progress(), None, None
+def _until_converged(seen: Iterator[App], view: View) -> App:
+    app, wish = None, None
     for app in seen:
         if wish is not None and (ended := fate.ended_by_fleet(app, wish)):
             raise ended
@@ -68,7 +67,7 @@ def _until_converged(seen: Iterator[App]) -> App:
             return app
         wish = app.desired or wish
         if app.desired:
-            progress.proof(app, app.desired)
+            view.show(progress.proof(app, app.desired))
     assert app is not None, "what is followed is shown once at least"
     because, detail = standing.worst(app)
     raise late(because, f"{app.name} has not converged: {detail or because}", f"bgctl why {app.name}")
