@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from bgd.config import AppSettings, ConsulSettings
 from bgd.core.events import Event, LiveSeen
 from bgd.core.model import LiveKey
+from bgd.store.catalogs import WATCHES_AT_MOST
 from bgd.store.client import Client
 from bgd.store.fleet import Fleet
 from tests.integration.consul import ConsulServer
@@ -80,6 +81,7 @@ def fleet(
     instance: str = "one",
     token: str = "",
     second: Callable[[Any], None] = lambda _: None,
+    watches_at_most: int = WATCHES_AT_MOST,
 ) -> Iterator[tuple[Fleet, Mailbox]]:
     """A node's whole store, with what it posts; it says goodbye at the end."""
     mailbox = mailbox or Mailbox()
@@ -90,6 +92,7 @@ def fleet(
         instance=instance,
         post=mailbox.post,
         second=second,
+        watches_at_most=watches_at_most,
     )
     made.start()
     try:

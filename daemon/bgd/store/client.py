@@ -92,6 +92,22 @@ class Client:
             told, instances = self._library.health.service(service, **wait)
             return int(told), [dict(instance) for instance in instances or ()]
 
+    def service_index(self, service: str) -> int:
+        """When `health` of a service last changed, without asking for the answer itself."""
+        return self._index_of(f"/v1/health/service/{service}", [("filter", 'Service.ID == ""')])
+
+    def services_index(self, index: int, wait_s: float) -> int:
+        """When any service last came or went; with an index, when that has changed or `wait_s` are over."""
+        return self._index_of("/v1/catalog/services", _waiting(index, wait_s))
+
+    def checks_index(self, index: int, wait_s: float) -> int:
+        """When any check last changed; with an index, when that has changed or `wait_s` are over."""
+        return self._index_of("/v1/health/state/any", [("filter", 'CheckID == ""'), *_waiting(index, wait_s)])
+
+    def _index_of(self, path: str, params: Sequence[tuple[str, str]]) -> int:
+        found: int = self._http.get(lambda answer: _index(answer.headers.get("x-consul-index")), path, params)
+        return found
+
     def agent(self) -> tuple[str, str]:
         """The agent's node name and version."""
         with _understood(Fault.LOST, "GET /v1/agent/self"):

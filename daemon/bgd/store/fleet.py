@@ -14,7 +14,7 @@ from bgd.core.reasons import Because
 from bgd.ports import Post
 from bgd.store import acts
 from bgd.store.alive import SecondDaemon
-from bgd.store.catalog_watch import CatalogWatch
+from bgd.store.catalogs import WATCHES_AT_MOST, Catalogs
 from bgd.store.chronicle import Chronicle, Told
 from bgd.store.client import Client
 from bgd.store.members import Members
@@ -43,6 +43,7 @@ class Fleet:
         post: Post,
         second: Callable[[SecondDaemon], None],
         told: Told = _nobody,
+        watches_at_most: int = WATCHES_AT_MOST,
     ) -> None:
         self._client, self._node, self._post = client, node, post
         self._apps = {app.name: app for app in apps}
@@ -58,15 +59,16 @@ class Fleet:
         )
         self._members = Members(client, node, post, self._presence, self._rights)
         self._wishes = self._wish_watch()
-        self._catalogs = {app.name: self._catalog_watch(app) for app in apps}
+        self._catalogs = Catalogs(
+            client, apps, post, self._presence, self._rights, watches_at_most=watches_at_most
+        )
 
     def start(self) -> None:
         """Begin to watch and to live; Consul need not be there yet."""
         self._presence.start()
         self._members.start()
         self._wishes.start()
-        for watch in self._catalogs.values():
-            watch.start()
+        self._catalogs.start()
 
     def publish(self, app: str, report: Mapping[str, Any]) -> None:
         """Write this node's report; only the newest waits."""
@@ -113,7 +115,7 @@ class Fleet:
         for name in before.keys() - self._apps.keys():
             self._members.follow(name, False)
             self.withdraw(name)
-        self._watch_catalogs()
+        self._catalogs.reconfigure(apps)
         if before.keys() != self._apps.keys():
             self._wishes.stop()
             self._wishes = self._wish_watch()
@@ -122,34 +124,13 @@ class Fleet:
     def close(self) -> None:
         """Say goodbye, and end every thread that waits for Consul."""
         self._wishes.stop()
-        for watch in self._catalogs.values():
-            watch.stop()
+        self._catalogs.close()
         self._members.close()
         self._presence.close()
         self._client.close()
 
-    def _watch_catalogs(self) -> None:
-        for name in [name for name, watch in self._catalogs.items() if self._outdated(watch)]:
-            self._catalogs.pop(name).stop()
-        for app in self._apps.values():
-            if app.name not in self._catalogs:
-                self._catalogs[app.name] = self._catalog_watch(app)
-                self._catalogs[app.name].start()
-
-    def _outdated(self, watch: CatalogWatch) -> bool:
-        app = self._apps.get(watch.app.name)
-        return app is None or _source(app) != _source(watch.app)
-
     def _wish_watch(self) -> WishWatch:
         return WishWatch(self._client, list(self._apps), self._post, self._presence)
 
-    def _catalog_watch(self, app: AppSettings) -> CatalogWatch:
-        return CatalogWatch(self._client, app, self._post, self._presence, self._rights)
-
     def _again(self) -> None:
         self._wishes.again()
-
-
-def _source(app: AppSettings) -> tuple[str, str, str]:
-    """What an app's backends are read from."""
-    return app.service, app.colour_by, app.release_meta

@@ -37,6 +37,15 @@ class Backoff:
         return random.uniform(0, min(LONGEST_S, FIRST_S * 2.0 ** min(self._row, 10)))  # noqa: S311 (no secret)
 
 
+def in_time(ask: Callable[[], T]) -> T:
+    """What is answered; raises StoreFault when it was read so late that it is old."""
+    began_s = time.monotonic()
+    answer = ask()
+    if (late_s := time.monotonic() - began_s) > LATE_S:
+        raise StoreFault(Fault.LOST, f"the answer was read {late_s:.0f} s after its question")
+    return answer
+
+
 class Follow(Generic[T]):
     """What `ask(index)` answers, each time that it changes, and each fault on the way."""
 
@@ -49,9 +58,7 @@ class Follow(Generic[T]):
         while not self._stop.is_set():
             began_s = time.monotonic()
             try:
-                index, answer = self._ask(self._index)
-                if (late_s := time.monotonic() - began_s) > LATE_S:
-                    raise StoreFault(Fault.LOST, f"the answer was read {late_s:.0f} s after its question")
+                index, answer = in_time(lambda: self._ask(self._index))
             except StoreFault as fault:
                 if self._stop.is_set():
                     return
