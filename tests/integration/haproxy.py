@@ -110,7 +110,7 @@ class HaproxyServer(Supervised):
     def ask(self, command: str) -> str:
         """One command on the runtime socket."""
         with socket.socket(socket.AF_UNIX) as worker:
-            worker.settimeout(2)
+            worker.settimeout(15)
             worker.connect(str(self.runtime_socket))
             worker.sendall(f"{command}\n".encode())
             said = b""
@@ -235,7 +235,7 @@ class Origin:
 
 def get(port: int, path: str = "/", host: str = "any.example") -> str:
     """The body of one answer on a new connection, or its status when it is not 200."""
-    front = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    front = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
     try:
         front.request("GET", path, headers={"Host": host})
         answer = front.getresponse()
@@ -268,7 +268,7 @@ class Load:
     def _client(self) -> None:
         front: http.client.HTTPConnection | None = None
         while not self._over.is_set():
-            front = front or http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            front = front or http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
             try:
                 front.request("GET", "/")
                 answer = front.getresponse()

@@ -97,7 +97,7 @@ class Shop:
 
     def post(self) -> str:
         """The same of a POST."""
-        front = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        front = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
         front.request("POST", "/order", b"one")
         answer = front.getresponse()
         body = answer.read().decode().strip()
@@ -128,6 +128,6 @@ def opened(
 
 def greeting(port: int) -> str:
     """The colour that greets a new connection; nothing when it is closed."""
-    with socket.create_connection(("127.0.0.1", port), 5) as opened, suppress(ConnectionResetError):
+    with socket.create_connection(("127.0.0.1", port), 15) as opened, suppress(ConnectionResetError):
         return opened.recv(100).decode().split(" ")[0]
     return ""
