@@ -15,7 +15,11 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGINT, _too_early)
     from bgctl import commands
 
-    sys.exit(commands.run(sys.argv[1:] if arguments is None else arguments, heeded=heeded))
+    status = commands.run(sys.argv[1:] if arguments is None else arguments, heeded=heeded)
+    # After a Ctrl-C that met text being executed, as where a dataclass is made, Python would end by the
+    # signal instead of with our code; the next text lets it forget that.
+    exec("")  # noqa: S102
+    sys.exit(status)
 
 
 def _too_early(_number: int, _frame: FrameType | None) -> None:
