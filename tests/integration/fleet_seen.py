@@ -72,9 +72,11 @@ def flips(asked: Sequence[Asked], records: Mapping[str, Sequence[Record]]) -> li
     return found
 
 
-def strays(asked: Sequence[Asked], records: Mapping[str, Sequence[Record]]) -> list[tuple[str, Record]]:
+def strays(
+    asked: Sequence[Asked], records: Mapping[str, Sequence[Record]], *, before_ns: int = 1 << 63
+) -> list[tuple[str, Record]]:
     """Requests that were begun after a flip was said to be done, and answered by the old colour."""
-    ends = [each.begun_ns for each in asked[1:]] + [1 << 63]
+    ends = [each.begun_ns for each in asked[1:]] + [before_ns]
     return [
         (node, record)
         for each, end_ns in zip(asked, ends, strict=True)

@@ -102,6 +102,10 @@ class Fleet:
         """What stands beside the key: who wished it, and when."""
         return dict(json.loads(self.consul.get("bluegreen/apps/shop/order") or "{}"))
 
+    def left_over(self) -> bool:
+        """Whether somebody's preparation is under way, or was left behind."""
+        return self.consul.get("bluegreen/apps/shop/prepare") is not None
+
     def answers(self) -> dict[str, str]:
         """Which colour answers at each node's front."""
         return {node.node: node.answer() for node in self.nodes}
