@@ -14,12 +14,12 @@ from typing import Any
 import structlog
 
 from bgd.core import advance, memory
-from bgd.core.actions import FallBack, Flip, Prepare, Repair, Take, Touch, Write
+from bgd.core.actions import FallBack, Flip, Prepare, Repair, Take, Touch, Warm, Write
 from bgd.core.advance import Failed, Overtaken, Written
 from bgd.core.knowledge import Knowledge
 from bgd.core.model import Colour, Gate, Prepared, Serving, Wanted
 from bgd.core.permission import Permission
-from bgd.ports import Clock, Forecast, Proxy, State, Store, Warmup
+from bgd.ports import Clock, Forecast, Proxy, State, Still, Store, Warmup
 
 WORKERS = 64
 """So many apps at once may wait for the reload that brings them in: they share it."""
@@ -51,7 +51,17 @@ class Answered:
     """A preparation has its answer."""
 
     app: str
+    action: Prepare
     prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """A warm-up has ended, well if nothing failed."""
+
+    app: str
+    action: Warm
+    failed: Failed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Fault:
     error: BaseException
 
 
-Letter = Finished | Wrote | Answered | Permitted | Synced | Fault
+Letter = Finished | Wrote | Answered | Warmed | Permitted | Synced | Fault
 """What a worker posts."""
 
 
@@ -95,6 +105,9 @@ class Hands:
         self._clock, self._post = clock, post
         self._log = structlog.get_logger("hands")
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="hand")
+        self._beside = ThreadPoolExecutor(WORKERS, thread_name_prefix="beside")
+        """What takes its time and changes nothing: no flip waits for a worker behind it."""
+        self._closing = False
         self._disk = threading.Lock()
         self._saved: dict[str, Mapping[str, Any]] = {}
         self._clean: dict[str, Knowledge] = {}
@@ -104,7 +117,9 @@ class Hands:
 
     def close(self) -> None:
         """Let what is under way end; start nothing more."""
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._closing = True
+        for workers in (self._beside, self._workers):
+            workers.shutdown(wait=True, cancel_futures=True)
 
     def carry_out(self, app: str, touch: Touch, knowledge: Knowledge) -> None:
         """Start an action on this node; `Finished` follows."""
@@ -121,9 +136,22 @@ class Hands:
         """Start a write for the fleet; `Wrote` follows."""
         self._start(lambda: self._post(Wrote(app, action, self._store.write(app, action))))
 
-    def prepare(self, app: str, action: Prepare, knowledge: Knowledge) -> None:
+    def prepare(self, app: str, action: Prepare, knowledge: Knowledge, still: Still) -> None:
         """Start answering a preparation; `Answered` follows."""
-        self._start(lambda: self._post(Answered(app, self._prepared(app, action, knowledge))))
+
+        def work() -> None:
+            self._post(Answered(app, action, self._prepared(app, action, knowledge, still)))
+
+        self._start(work, self._beside)
+
+    def warm(self, app: str, action: Warm, knowledge: Knowledge, still: Still) -> None:
+        """Start warming up a wish's backends; `Warmed` follows."""
+
+        def work() -> None:
+            warm = self._warm(app, action.desired.colour, knowledge, still)
+            self._post(Warmed(app, action, warm if isinstance(warm, Failed) else None))
+
+        self._start(work, self._beside)
 
     def permit(self, permitted: Mapping[str, Permission]) -> None:
         """Start telling the proxy what it may do by itself; `Permitted` follows."""
@@ -156,7 +184,7 @@ class Hands:
         self._saved.pop(app, None)
         self._clean.pop(app, None)
 
-    def _start(self, work: Callable[[], None]) -> None:
+    def _start(self, work: Callable[[], None], workers: ThreadPoolExecutor | None = None) -> None:
         def guarded() -> None:
             try:
                 work()
@@ -164,9 +192,9 @@ class Hands:
                 self._post(Fault(error))
                 raise
 
-        self._workers.submit(guarded)
+        (workers or self._workers).submit(guarded)
 
-    def _prepared(self, app: str, action: Prepare, knowledge: Knowledge) -> Prepared:
+    def _prepared(self, app: str, action: Prepare, knowledge: Knowledge, still: Still) -> Prepared:
         """Ask the gates that need hands: the proxy's own check, and the warm-up unless it is a forecast."""
         asked, gates, diff = action.preparation, list(action.gates), ""
         if asked.dry or all(gate.ok for gate in gates):
@@ -175,25 +203,21 @@ class Hands:
                 gates.append(_closed("config", found))
             else:
                 diff = found.diff
-                gates += [Gate("config", True, f"flips by {found.via}"), _left(asked.colour.other, found)]
-        if knowledge.policy.warmup_requests and not asked.dry and all(gate.ok for gate in gates):
-            cold = self._warm(app, asked.colour, knowledge)
-            warm = f"{knowledge.policy.warmup_requests} requests to each backend"
-            gates.append(_closed("warm-up", cold) if cold else Gate("warm-up", True, warm))
+                gates += [Gate("config", True, f"flips {found.by}"), _left(asked.colour.other, found)]
+        wanted = knowledge.policy.warmup_requests
+        if wanted and not asked.dry and all(gate.ok for gate in gates):
+            warm = self._warm(app, asked.colour, knowledge, still)
+            gates.append(_closed("warm-up", warm) if isinstance(warm, Failed) else _warm(warm, wanted))
         return Prepared(asked.id, tuple(gates), diff)
 
-    def _warm(self, app: str, colour: Colour, knowledge: Knowledge) -> Failed | None:
+    def _warm(self, app: str, colour: Colour, knowledge: Knowledge, still: Still) -> int | Failed:
         healths = knowledge.healths[colour]
         healthy = [each for each in knowledge.backends[colour] if healths[each.name].healthy]
-        return self._warmup(app, colour, healthy)
+        return self._warmup(app, colour, healthy, lambda: not self._closing and still())
 
     def _outcome(self, app: str, touch: Touch, knowledge: Knowledge) -> Serving | Failed:
         if isinstance(touch, Take):
             return advance.taken(knowledge, touch.desired)
-        if isinstance(touch, Flip) and touch.warm:
-            cold = self._warm(app, touch.desired.colour, knowledge)
-            if cold is not None:
-                return cold
         result = self._proxy.flip(app, _colour(touch), knowledge.wanted())
         if isinstance(result, Failed):
             return result
@@ -238,6 +262,11 @@ def _colour(touch: Flip | Repair | FallBack) -> Colour:
 
 def _closed(gate: str, failed: Failed) -> Gate:
     return Gate(gate, False, failed.detail, failed.because.value)
+
+
+def _warm(requests: int, wanted: int) -> Gate:
+    of = "" if requests >= wanted else f" of {wanted}"
+    return Gate("warm-up", True, f"{requests}{of} requests to each backend")
 
 
 def _left(colour: Colour, forecast: Forecast) -> Gate:

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bgd.core import fleet, memory, preparing
+from bgd.beside import Beside
+from bgd.core import fleet, memory
 from bgd.core.actions import Action, Hold, Touch, Write
 from bgd.core.advance import advance, written
 from bgd.core.clocks import keep_time
 from bgd.core.decide import decide
+from bgd.core.draining import Drain, drain
 from bgd.core.events import (
     CatalogSeen,
     Event,
@@ -31,11 +33,11 @@ from bgd.core.events import (
 )
 from bgd.core.knowledge import Knowledge, Link
 from bgd.core.learn import form, learn, unheard
-from bgd.core.model import Policy, Prepared
+from bgd.core.model import Policy
 from bgd.core.permission import permission
 from bgd.core.reasons import Because
 from bgd.core.snapshot import Snapshot, freeze
-from bgd.hands import Answered, Fault, Finished, Hands, Permitted, Synced, Wrote
+from bgd.hands import Answered, Fault, Finished, Hands, Permitted, Synced, Warmed, Wrote
 from bgd.permits import Permits
 from bgd.ports import Clock, Observer, Prober, Proxy, State, Store, Warmup
 from bgd.second_hand import SecondHand
@@ -63,7 +65,7 @@ class Stop:
     """End the loop with this turn."""
 
 
-Letter = Event | Finished | Wrote | Answered | Permitted | Synced | Fault | Reconfigured | Stop
+Letter = Event | Finished | Wrote | Answered | Warmed | Permitted | Synced | Fault | Reconfigured | Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +99,14 @@ class Loop:
         )
         self._second_hand = SecondHand(self._hands)
         self._permits = Permits(self._hands)
+        self._beside = Beside(self._hands)
         self._apps: dict[str, Knowledge] = {}
         self._decided: dict[str, Knowledge] = {}
         """What each app's last decision was made on; what is the same needs none."""
         self._busy: dict[str, Touch] = {}
         self._writing: dict[str, Write] = {}
         """Consul may take its time: this node goes on with what is its own meanwhile."""
-        self._preparing: dict[str, str] = {}
-        """The preparation, by its id, that is being answered; beside all else too."""
-        self._draining: frozenset[str] = frozenset()
+        self._draining: Mapping[str, Drain] = {}
         self._calm: dict[str, bool] = {}
         """Whether an app waits for nothing."""
         self._following: set[str] = set()
@@ -213,8 +214,10 @@ class Loop:
                 self._finished(letter, now_s)
             case Wrote():
                 self._wrote(letter, now_s)
-            case Answered(app, prepared):
-                self._answered(app, prepared)
+            case Answered(app):
+                self._know(app, self._beside.answered(letter, self._apps.get(app)))
+            case Warmed(app):
+                self._know(app, self._beside.warmed(letter, self._apps.get(app), now_s))
             case Permitted():
                 self._permits.ended()
             case Synced(failed):
@@ -281,14 +284,9 @@ class Loop:
         self._teller.learnt(knowledge, self._apps[letter.app])
         self._teller.wrote(letter)
 
-    def _answered(self, app: str, prepared: Prepared) -> None:
-        """The answer to what is not asked any more is nobody's."""
-        if self._preparing.get(app) == prepared.id:
-            del self._preparing[app]
-        knowledge = self._apps.get(app)
-        asked = knowledge.ledger.preparation if knowledge and knowledge.ledger else None
-        if knowledge is not None and asked is not None and asked.id == prepared.id:
-            self._apps[app] = replace(knowledge, prepared=prepared)
+    def _know(self, app: str, knowledge: Knowledge | None) -> None:
+        if knowledge is not None:
+            self._apps[app] = knowledge
 
     def _reconfigured(self, policies: Mapping[str, Policy]) -> None:
         for app in set(self._apps) - set(policies):
@@ -307,8 +305,9 @@ class Loop:
         self._hands.forget(app)
         self._following.discard(app)
         self._permits.note(app, None)
-        self._count(app, False)
-        for memo in (self._apps, self._decided, self._calm, self._preparing):
+        self._count(app, None)
+        self._beside.forget(app)
+        for memo in (self._apps, self._decided, self._calm):
             memo.pop(app, None)
 
     # -- decide and act -------------------------------------------------------------------------
@@ -316,12 +315,14 @@ class Loop:
     def _decide(self, app: str, now_s: float) -> tuple[Snapshot, Action]:
         knowledge = self._decided[app] = self._apps[app]
         snapshot = freeze(knowledge, now_s)
-        self._prepare(app, snapshot, knowledge)
+        self._beside.prepare(snapshot, knowledge)
         running = self._busy.get(app)
         if running is not None:
+            self._beside.warm(None, knowledge)
             return snapshot, running
         action = decide(snapshot)
         self._teller.decided(app, action)
+        self._beside.warm(action, knowledge)
         self._calm[app] = isinstance(action, Hold) and action.because is Because.CONVERGED
         if isinstance(action, Touch):
             self._busy[app] = action
@@ -332,13 +333,6 @@ class Loop:
             self._writing[app] = action
             self._hands.write(app, action)
         return snapshot, action
-
-    def _prepare(self, app: str, snapshot: Snapshot, knowledge: Knowledge) -> None:
-        """Row 6, beside all others."""
-        action = preparing.due(snapshot)
-        if action is not None and self._preparing.get(app) != action.preparation.id:
-            self._preparing[app] = action.preparation.id
-            self._hands.prepare(app, action, knowledge)
 
     # -- tell -----------------------------------------------------------------------------------
 
@@ -353,16 +347,17 @@ class Loop:
         self._teller.report(snapshot, action)
         self._teller.count(self._apps[app])
         self._permits.note(app, permission(snapshot))
-        self._count(app, snapshot.drains)
+        self._count(app, drain(snapshot))
         if not isinstance(action, Touch):
             self._follow_members(app, snapshot)
         if app not in self._busy:
             self._hands.remember(self._apps[app])
 
-    def _count(self, app: str, wanted: bool) -> None:
+    def _count(self, app: str, wanted: Drain | None) -> None:
         """Have sessions counted as long as the colour that was left may have some."""
-        if wanted != (app in self._draining):
-            self._draining ^= {app}
+        if wanted != self._draining.get(app):
+            others = {each: drains for each, drains in self._draining.items() if each != app}
+            self._draining = others | ({app: wanted} if wanted else {})
             self._world.proxy.count(self._draining)
 
     def _follow_members(self, app: str, snapshot: Snapshot) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from bgd.core.actions import Write
 from bgd.core.advance import Failed, Overtaken, Proved, Written
+from bgd.core.draining import Drain
 from bgd.core.events import Event
 from bgd.core.model import Backend, Backends, Colour, Wanted
 from bgd.core.permission import Permission
@@ -20,6 +21,7 @@ __all__ = [
     "Proved",
     "Proxy",
     "State",
+    "Still",
     "Store",
     "Warmup",
 ]
@@ -33,13 +35,21 @@ class Forecast:
     """What a flip would do, were it made now."""
 
     via: str  # "runtime" or "reload"
+    by: str
+    """How, for people, such as "by map"."""
     sessions: int | None = None
     """What is open on the colour that is left, in all workers; None when it cannot be counted."""
     diff: str = ""
 
 
-Warmup = Callable[[str, Colour, Iterable[Backend]], Failed | None]
-"""Sends an app's warm-up requests to each of these backends; why they are not warm, or None."""
+Still = Callable[[], bool]
+"""Whether what was begun is wanted still. Quick; asked from any thread, again and again."""
+
+Warmup = Callable[[str, Colour, Iterable[Backend], Still], int | Failed]
+"""Sends an app's warm-up requests to each of these backends, for as long as that is wanted.
+
+Returns how many each of them has had at least, or why one is not warm.
+"""
 
 
 class Clock(Protocol):
@@ -78,8 +88,11 @@ class Proxy(Protocol):
         With `diff` also what of bgd's part would change.
         """
 
-    def count(self, apps: frozenset[str]) -> None:
-        """From now on each look counts the sessions of exactly these apps, posting SessionsSeen."""
+    def count(self, drains: Mapping[str, Drain]) -> None:
+        """From now on each look counts the sessions of exactly these apps, posting SessionsSeen.
+
+        What is left on a colour whose moment has come is cut.
+        """
 
     def permit(self, permitted: Mapping[str, Permission]) -> None:
         """From now on the proxy may leave the live colour of exactly these apps by itself."""

@@ -21,8 +21,17 @@ class Flip:
     """Point this node's proxy at the desired colour, and prove it."""
 
     desired: Desired
-    warm: bool = False
-    """Nobody has prepared it: its backends are warmed up first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Warm up the wish's backends, which run this release, before a flip that nobody has prepared.
+
+    Beside all else: it changes nothing here, and ends as soon as there is another answer.
+    """
+
+    desired: Desired
+    release: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +105,4 @@ Touch = Flip | Take | Repair | FallBack
 Write = Confirm | Revert | Decline
 """What is written for the whole fleet, in one transaction that only one node wins."""
 
-Action = Hold | Touch | Write
+Action = Hold | Warm | Touch | Write

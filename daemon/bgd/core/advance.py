@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from bgd.core import clocks
-from bgd.core.actions import Confirm, Decline, FallBack, Flip, Repair, Revert, Take, Touch, Write
+from bgd.core.actions import Confirm, Decline, FallBack, Flip, Repair, Revert, Take, Touch, Warm, Write
 from bgd.core.events import LiveSeen
 from bgd.core.knowledge import NOT_COUNTED, Knowledge, Sight, Trouble
 from bgd.core.learn import learn
@@ -78,9 +78,11 @@ def _advanced(knowledge: Knowledge, action: Touch, outcome: Serving | Failed, no
         k = replace(k, falls=clocks.fallen(k, action.desired.generation, now_s))
     elif isinstance(action, Flip) and k.serving is not None and k.serving.fallback:
         k = replace(k, falls=clocks.returned(k, now_s))
+    moved = k.serving is None or k.serving.colour is not outcome.colour
     return replace(
         k,
         serving=outcome,
+        left_s=now_s if moved else k.left_s,
         traffic=k.traffic if isinstance(action, Repair) else {},
         sessions=NOT_COUNTED,
         decided=outcome.colour,
@@ -105,6 +107,14 @@ def again(before: Trouble | None, failed: Failed, now_s: float, *, generation: i
     tries = before.tries + 1 if before else 1
     wait_s = min(BACKOFF_FIRST_S * 2 ** min(tries - 1, 10), BACKOFF_MOST_S)
     return Trouble(failed.because, failed.detail, tries, now_s + wait_s, generation)
+
+
+def warmed(knowledge: Knowledge, action: Warm, failed: Failed | None, *, now_s: float) -> Knowledge:
+    """Fold the outcome of a warm-up in: a flip may follow, or another try."""
+    if failed is None:
+        return replace(knowledge, warmed=action, warm_trouble=None)
+    trouble = again(knowledge.warm_trouble, failed, now_s, generation=action.desired.generation)
+    return replace(knowledge, warm_trouble=trouble)
 
 
 # -- what is written for the fleet ----------------------------------------------------------------

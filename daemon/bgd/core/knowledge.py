@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bgd.core import health
+from bgd.core.actions import Warm
 from bgd.core.health import Health, Traffic
 from bgd.core.model import (
     Backend,
@@ -156,6 +157,8 @@ class Knowledge:
     """Why others may have said what this node has not read: it has just started, or had lost Consul."""
 
     serving: Serving | None = None
+    left_s: float = float("-inf")
+    """Since when this colour is served: since then the other one drains."""
     steady: Steady | None = None
     falls: Falls = Falls()
     sight: Sight = Sight.UNSEEN
@@ -180,6 +183,9 @@ class Knowledge:
 
     prepared: Prepared | None = None
     """The answer to the preparation that the ledger holds."""
+    warmed: Warm | None = None
+    """The newest warm-up that went well."""
+    warm_trouble: Trouble | None = None
 
     flip_trouble: Trouble | None = None
     repair_trouble: Trouble | None = None

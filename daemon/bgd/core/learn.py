@@ -183,14 +183,16 @@ def _sessions(k: Knowledge, event: SessionsSeen, now_s: float) -> Knowledge:
     idle, before = k.serving.colour.other, k.sessions
     empty = event.sessions.get(idle) == 0
     drained = empty and before.empty
-    due = now_s - before.told_s >= SESSIONS_TOLD_S or event.cut != before.cut
+    taken_back = before.open.get(idle) == 0 and not empty
+    due = now_s - before.told_s >= SESSIONS_TOLD_S or event.cut != before.cut or taken_back
     counted = dict(event.sessions)
     if empty and not drained:
         due, counted[idle] = False, before.open.get(idle)
     if not (drained or due):
         return k if empty == before.empty else replace(k, sessions=replace(before, empty=empty))
-    told = Sessions(open=counted, cut=event.cut, told_s=now_s, empty=empty)
-    return k if told.open == before.open and told.cut == before.cut else replace(k, sessions=told)
+    if (counted, event.cut) == (before.open, before.cut):
+        return k if empty == before.empty else replace(k, sessions=replace(before, empty=empty))
+    return replace(k, sessions=Sessions(open=counted, cut=event.cut, told_s=now_s, empty=empty))
 
 
 def _live(k: Knowledge, key: LiveKey, now_s: float) -> Knowledge:
@@ -207,7 +209,8 @@ def _accept(k: Knowledge, desired: Desired, now_s: float, after: int = 0) -> Kno
     """Whatever is accepted is newer than the wish before it."""
     before = max(k.wish.desired.generation, k.wish.after) if k.wish else 0
     told = desired.order.after if desired.order else 0
-    return replace(k, wish=Wish(desired, now_s, after=max(after, told, before)), flip_trouble=None)
+    wish = Wish(desired, now_s, after=max(after, told, before))
+    return replace(k, wish=wish, flip_trouble=None, warm_trouble=None)
 
 
 def _adopt(k: Knowledge, now_s: float) -> Knowledge:

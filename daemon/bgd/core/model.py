@@ -129,7 +129,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """This node's answer to a preparation: every gate that was asked, up to the first that refuses."""
+    """This node's answer to a preparation: every gate that was asked.
+
+    That is all of them for a forecast, else all up to the first that refuses.
+    """
 
     id: str
     gates: tuple[Gate, ...]
@@ -239,6 +242,8 @@ class Policy:
     fall: int = 3
     probe_path: str = "/"
     probation_s: float = 300.0
+    drain_s: float = 0.0
+    """How long after a flip the rest is cut that is still open on the colour that was left; 0: never."""
     warmup_requests: int = 0
     """To each backend of the target, before a flip that the gates have let through."""
     auto: bool = True

@@ -1,8 +1,9 @@
 """Row 6: a preparation that this node has not answered yet, and the gates that need no hands.
 
 Beside `decide`, because it changes nothing and delays nothing. The gates stand in the order in which they
-are cured: who is told of a rejected release need not hear of its probes. An answer of yes is looked at
-anew for as long as the preparation stands; a no stays a no, and the next preparation asks again.
+are cured: who is told of a rejected release need not hear of its probes, unless it is a forecast, which
+asks them all. An answer of yes is looked at anew for as long as the preparation stands; a no stays a no,
+and the next preparation asks again.
 """
 
 from bgd.core.actions import Prepare
@@ -38,11 +39,11 @@ def answer(s: Snapshot) -> Prepared | None:
 
 
 def gates(s: Snapshot, preparation: Preparation) -> tuple[Gate, ...]:
-    """Every gate up to the first that refuses."""
+    """Every gate up to the first that refuses; of a forecast all of them."""
     found: list[Gate] = []
     for gate in (_rejected, _release, _backends, _proxy):
         found.append(gate(s, preparation))
-        if not found[-1].ok:
+        if not (found[-1].ok or preparation.dry):
             break
     return tuple(found)
 

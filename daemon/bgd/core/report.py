@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from bgd.core.actions import Action, Confirm, Decline, FallBack, Flip, Hold, Repair, Revert, Take
+from bgd.core.actions import Action, Confirm, Decline, FallBack, Flip, Hold, Repair, Revert, Take, Warm
 from bgd.core.health import ColourView
 from bgd.core.knowledge import Sight
 from bgd.core.model import Prepared, Verdict
@@ -58,6 +58,8 @@ def _because(action: Action) -> tuple[Because, str]:
             return because, detail
         case Flip(desired):
             return Because.FLIPPING, f"to {desired.colour}, generation {desired.generation}"
+        case Warm(desired):
+            return Because.PREPARING, f"warming up {desired.colour}, generation {desired.generation}"
         case Take(desired):
             return Because.FLIPPING, f"taking generation {desired.generation}"
         case Repair(serving):

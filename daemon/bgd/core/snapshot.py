@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bgd.core import health
+from bgd.core.actions import Warm
 from bgd.core.health import ColourView
 from bgd.core.knowledge import (
     CATALOG_LAG_S,
@@ -79,7 +80,10 @@ class Snapshot:
     steady: Steady | None
     falls: Falls
     sessions: Sessions
+    left_s: float
     prepared: Prepared | None
+    warmed: Warm | None
+    warm_trouble: Trouble | None
 
     @property
     def served(self) -> bool:
@@ -200,7 +204,10 @@ def freeze(knowledge: Knowledge, now_s: float) -> Snapshot:
         steady=k.steady,
         falls=k.falls,
         sessions=k.sessions,
+        left_s=k.left_s,
         prepared=k.prepared,
+        warmed=k.warmed,
+        warm_trouble=k.warm_trouble,
     )
 
 

@@ -8,7 +8,7 @@ the catalog waits until that can be behind the wish no longer.
 from dataclasses import replace
 
 from bgd.core import fleet, way_back
-from bgd.core.actions import Action, Decline, Flip, Hold, Take
+from bgd.core.actions import Action, Decline, Flip, Hold, Take, Warm
 from bgd.core.knowledge import CATALOG_LAG_S, Trouble
 from bgd.core.model import OrderKind
 from bgd.core.reasons import Because
@@ -117,10 +117,15 @@ def row_16_old_workers(s: Snapshot) -> Action | None:
 
 
 def row_17_flip(s: Snapshot) -> Action:
-    """Nothing speaks against it."""
+    """Nothing speaks against it → flip, once the backends are warm: nobody has prepared it."""
     if s.wish is None:
         return Hold(Because.STARTING, "no wish has been seen")
-    return Flip(s.wish, warm=s.policy.warmup_requests > 0)
+    warm_up = Warm(s.wish, s.target.release)
+    if not s.policy.warmup_requests or s.warmed == warm_up:
+        return Flip(s.wish)
+    if s.warm_trouble is not None and waits(s.warm_trouble, s):
+        return Hold(s.warm_trouble.because, s.warm_trouble.detail, s.warm_trouble.retry_s)
+    return warm_up
 
 
 def waits(trouble: Trouble | None, s: Snapshot) -> bool:

@@ -70,6 +70,8 @@ class Adapter(Protocol):
     """bgd's own folder, which the host's configuration loads."""
     checks_health: bool
     """Whether the proxy itself takes out servers that do not answer; else bgd writes who is down."""
+    decides_by: str
+    """What a flip at runtime changes, in a word."""
     decides_over_reloads: bool
     """Whether what is decided while a reload is under way holds for the new workers too."""
     reload_deadline_s: float

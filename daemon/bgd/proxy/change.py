@@ -143,7 +143,8 @@ class Change:
             return error.failed
         except OSError as error:
             return Failed(Because.PROXY_LOST, str(error))
-        return Forecast(via, diff=forecasting.difference(before, after) if diff else "")
+        by = f"by {self._adapter.decides_by}" if via == "runtime" else "by a reload"
+        return Forecast(via, by, diff=forecasting.difference(before, after) if diff else "")
 
     def count(self, apps: frozenset[str]) -> None:
         """From now on each look counts the sessions of exactly these apps."""

@@ -42,6 +42,7 @@ class HAProxy:
 
     title = "HAProxy"
     checks_health = True
+    decides_by = "map"
     decides_over_reloads = False  # a new worker may have read the map's file before
     reload_deadline_s = RELOAD_DEADLINE_S
 

@@ -55,6 +55,7 @@ class Nginx(ServersByReload):
 
     title = "nginx"
     checks_health = False
+    decides_by = "flag"
     decides_over_reloads = True  # workers of both generations look for the same flag
     reload_deadline_s = RELOAD_DEADLINE_S + CLOSING_S
 
