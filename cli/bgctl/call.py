@@ -20,6 +20,7 @@ from bgd.core.reasons import Because
 
 if TYPE_CHECKING:
     from bgd.store.client import Client, StoreFault
+    from bgd.store.keys import Keys
     from bgd.store.views import AppView
 
 
@@ -99,6 +100,13 @@ class Call:
             return (records.decode(there.value) if there else None) or {}
 
     # -- Consul -------------------------------------------------------------------------------------
+
+    @property
+    def keys(self) -> "Keys":
+        """Where this call's keys are; nobody is asked for that."""
+        from bgd.store.keys import Keys
+
+        return Keys(_prefix_word(self._prefix))
 
     @property
     def _prefix(self) -> str:

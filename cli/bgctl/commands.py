@@ -28,6 +28,7 @@ _COMMANDS = {
     "resume": ("bgctl.pause:resume", "Let it go on."),
     "unreject": ("bgctl.unreject:unreject", "Lift the rejection of a release."),
     "forget": ("bgctl.forget:forget", "End a silent node's membership, or delete an app's keys."),
+    "policy": ("bgctl.policy:policy", "The least that Consul must allow, as HCL."),
     "init": ("bgctl.init:init", "Write an app's first keys."),
     "demo": ("bgctl.demo.story:demo", "The whole story on this machine."),
 }

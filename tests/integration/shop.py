@@ -81,6 +81,8 @@ class Shop:
         self.port, self.status = free_ports(2)
         self.apps = [self.app("shop", self.port)]
         self.reach, self.token_file = consul.address, ""
+        self.token = consul.token
+        """The operator's, if Consul asks for one."""
         self.head = self.head_of_proxy = ""
         self.bgd = self.daemon()
 
@@ -141,7 +143,7 @@ class Shop:
     def bgctl(self, *arguments: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         """Call bgctl as a script would."""
         command = [sys.executable, "-m", "bgctl", "--consul-addr", self.consul.address, *arguments]
-        token = {"CONSUL_HTTP_TOKEN": self.consul.token} if self.consul.token else {}
+        token = {"CONSUL_HTTP_TOKEN": self.token} if self.token else {}
         ended = subprocess.run(
             command, capture_output=True, text=True, env=environment() | token, timeout=90, check=False
         )

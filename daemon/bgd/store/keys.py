@@ -69,6 +69,11 @@ class Keys:
         """The tree of daemons that live."""
         return f"{self.prefix}/alive/"
 
+    @property
+    def histories(self) -> str:
+        """The tree of what happened."""
+        return f"{self.prefix}/history/"
+
     def wishes(self, app: str) -> str:
         """The tree of one app's wish."""
         assert is_app(app), app
@@ -89,8 +94,12 @@ class Keys:
     def canary(self, app: str) -> str:
         return f"{self.wishes(app)}canary"
 
+    def goods(self, app: str) -> str:
+        """The tree of what is known good of an app."""
+        return f"{self.wishes(app)}good/"
+
     def good(self, app: str, colour: str) -> str:
-        return f"{self.wishes(app)}good/{colour}"
+        return f"{self.goods(app)}{colour}"
 
     def rejections(self, app: str) -> str:
         """The tree of an app's rejected releases."""
@@ -115,7 +124,7 @@ class Keys:
     def history(self, app: str) -> str:
         """The tree of an app's events."""
         assert is_app(app), app
-        return f"{self.prefix}/history/{app}/"
+        return f"{self.histories}{app}/"
 
     def event(self, app: str, generation: int) -> str:
         return f"{self.history(app)}{generation}"
