@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,10 @@ LONGEST_TEMPORARY = 40
 POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOURCES = Path(bgctl.__file__).resolve().parents[1]
 CHECKOUT = SOURCES.parent
+
+
+_given: deque[int] = deque(maxlen=500)
+"""Ports whose takers may not have bound them yet."""
 
 
 class MissingError(Exception):
@@ -51,7 +56,7 @@ def program(name: str) -> str:
 
 
 def free_ports(number: int) -> list[int]:
-    """Loopback ports that nobody uses now, all different.
+    """Loopback ports that nobody uses now, all different, also from those that were given out lately.
 
     They lie below those that the kernel hands out for outgoing connections: else a client might get one
     of them between now and its use.
@@ -59,10 +64,12 @@ def free_ports(number: int) -> list[int]:
     with ExitStack() as held:
         found: list[int] = []
         while len(found) < number:
-            opened = held.enter_context(socket.socket())
+            opened, port = held.enter_context(socket.socket()), secrets.choice(PORTS)
             with suppress(OSError):
-                opened.bind(("127.0.0.1", secrets.choice(PORTS)))
-                found.append(opened.getsockname()[1])
+                if port not in _given:
+                    opened.bind(("127.0.0.1", port))
+                    _given.append(port)
+                    found.append(port)
         return found
 
 
