@@ -52,11 +52,11 @@ class Said:
 class Asking:
     """A bgctl that asks for a colour."""
 
-    def __init__(self, consul: ConsulServer, colour: str, *more: str) -> None:
+    def __init__(self, consul: ConsulServer, colour: str, *more: str, **variables: str) -> None:
         command = [sys.executable, "-m", "bgctl", "--consul-addr", consul.address, "-o", "json", "set-live"]
         self.process = subprocess.Popen(
             [*command, colour, "--app", "shop", *more],
-            env=environment(),
+            env=environment() | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -72,9 +72,9 @@ class Asking:
 
 
 @contextmanager
-def asking(consul: ConsulServer, colour: str, *more: str) -> Iterator[Asking]:
+def asking(consul: ConsulServer, colour: str, *more: str, **variables: str) -> Iterator[Asking]:
     """A bgctl that runs meanwhile, and is gone afterwards."""
-    asked = Asking(consul, colour, *more)
+    asked = Asking(consul, colour, *more, **variables)
     try:
         yield asked
     finally:

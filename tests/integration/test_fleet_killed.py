@@ -9,7 +9,7 @@ import pytest
 from tests.integration.fleet_kills import KINDS, Round, lost, strays, strike, untrue
 from tests.integration.fleet_world import Fleet, other
 
-TOGETHER = 20
+TOGETHER = 10
 """So many rounds see the same load, whose records are held until it ends."""
 
 
@@ -18,8 +18,9 @@ def rounds(six: Fleet, number: int, seed: int) -> list[Round]:
     draw = random.Random(seed)
     kinds = [KINDS[each % len(KINDS)] for each in range(number)]
     draw.shuffle(kinds)
-    long_s, done = how_long(six), list[Round]()
+    done = list[Round]()
     for start in range(0, number, TOGETHER):
+        long_s = how_long(six)
         with six.load() as loads:
             some = [strike(six, kind, draw, long_s) for kind in kinds[start : start + TOGETHER]]
         assert not lost(some, loads), lost(some, loads)[:3]
