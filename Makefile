@@ -46,6 +46,7 @@ simulate: setup ## storms over the decisions on all cores; SEEDS=FROM-TO, or one
 
 bench: setup parts ## bgd beside the least possible follower, as ratios
 	@PYTHONPATH=. $(BIN)/python -m bench
+	@PYTHONPATH=. $(BIN)/python -m bench --fleet
 
 clean: ## remove what these verbs made
 	rm -rf .venv .parts dist build bench/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -2,5 +2,5 @@
 
 Figures of one machine say little about another, so contenders take turns in one run and the table
 gives ratios, on each proxy for itself. Run it by `make bench`, or
-`python -m bench --proxy nginx --apps 1,100 --rounds 5 --flips 10`.
+`python -m bench --proxy nginx --apps 1,100 --rounds 5 --flips 10`; `--fleet` flips six nodes by one order.
 """

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 
-from bench import table
+from bench import fleet, table
 from bench.by_hand import Apps
 from bench.contenders import Bgd, Contender, Follower, backends_of, contenders
 from bench.rest import Rest, measure
@@ -69,11 +69,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
     parser.add_argument("--flips", type=int, default=10, help="flips in a turn; an even number")
     parser.add_argument("--rest", type=float, default=20.0, help="seconds to watch bgd at rest")
+    parser.add_argument("--fleet", action="store_true", help="one order for six nodes, instead of all that")
     given = parser.parse_args()
     scores: list[Score] = []
     rests: dict[tuple[str, int], Rest] = {}
     proxies = list(KINDS) if given.proxy == "both" else [given.proxy]
     try:
+        if given.fleet:
+            print(fleet.measured(given.rounds, given.flips, say))
+            return 0
         for proxy, number in product(proxies, (int(each) for each in given.apps.split(","))):
             found, rests[proxy, number] = with_apps(proxy, number, given)
             scores += found
