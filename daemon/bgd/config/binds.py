@@ -121,6 +121,8 @@ def binds_of(main_file: Path) -> dict[str, int]:
 
 def bound(line: str) -> frozenset[str]:
     """The addresses that a line of a configuration binds; none when it is no bind line."""
+    if "bind" not in line:
+        return frozenset()  # most lines, and taking one apart into words is slow
     try:
         words = shlex.split(line, comments=True)
         return parse_bind(" ".join(words[1:])).claims if words[:1] == ["bind"] else frozenset()
