@@ -5,12 +5,16 @@ fleet itself has ended (reverted, declined) is told as that; a wish that all ref
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
-from bgctl import fate, output, progress, standing
+from bgctl import fate, output, progress, standing, writes
 from bgctl.call import Call
 from bgctl.ending import Ended, Exit, late, refused
+from bgctl.pace import Pace
+from bgctl.rivals import UNTOUCHED
 from bgctl.standing import App
 from bgctl.told import Member
 from bgd.core.model import Colour, Desired
@@ -36,6 +40,13 @@ class Errand:
     changed: bool = False
     waited: bool = True
     confirmed: bool = False
+    without: frozenset[str] = frozenset()
+    """The nodes whose acknowledgement is not waited for."""
+    withdrawn: bool | None = None
+    """Whether our preparation is known to be gone; None: there was none."""
+    flags: int = 0
+    """What the wish is known by, should it be unknown whether it was written."""
+    pace: Pace | None = None
     view: progress.View = field(default_factory=progress.Lines)
     begun_s: float = field(default_factory=time.monotonic)
 
@@ -48,6 +59,7 @@ class Errand:
     def write(self, app: App, transaction: Callable[[], Desired]) -> None:
         """The one transaction."""
         self.last, self.writing, self.release = app, True, app.release(self.colour)
+        self.pace = Pace(datetime.now(UTC))
         self.wish = transaction()
         self.writing, self.changed = False, True
 
@@ -59,6 +71,8 @@ class Errand:
         silent = {member.node for member in self.last.silent} if self.last else set()
         for app in self.follow():
             self.stop_if_ended(app)
+            if self.pace:
+                self.pace.note(app.proved(wish))
             self.view.show(progress.proof(app, wish))
             waiting = app.unproved(wish)
             if not waiting and (app.members or self.force):
@@ -109,18 +123,37 @@ class Errand:
 
     def interrupted(self) -> Ended:
         """What has been done so far, and what has not."""
+        with suppress(Ended, KeyboardInterrupt):  # then it stays unknown
+            self._find_out()
         return Ended(Exit.INTERRUPTED, "interrupted", self._so_far(), f"bgctl status {self.app}")
+
+    def _find_out(self) -> None:
+        """Whether what was being written is. With its preparation withdrawn, it cannot be any more."""
+        if not (self.writing and self.flags):
+            return
+        generation = writes.written(self.call, self.app, self.flags)
+        if generation is not None:
+            self.wish, self.writing, self.changed = Desired(self.colour, generation), False, True
+        elif self.withdrawn:
+            self.writing = False
 
     def _so_far(self) -> str:
         if self.wish and self.changed and self.last:
+            proved, waiting = self.last.proved(self.wish), self.last.unproved(self.wish)
             return (
-                f"interrupted: generation {self.wish.generation} ({self.colour}) is written and the nodes "
-                f"go on with it; proved by {standing.names(self.last.proved(self.wish))}; "
-                f"not yet by {standing.names(self.last.unproved(self.wish))}"
+                f"interrupted: {self.colour} is written as generation {self.wish.generation} and the nodes "
+                f"go on with it; proved on {len(proved)} of {len(self.last.members)}: "
+                f"proved by {standing.names(proved)}; not yet by {standing.names(waiting)}"
             )
         if self.writing:
             return f"interrupted while {self.colour} was being written: it may be written or not"
-        return f"interrupted before anything was written: {self.app}'s key is untouched"
+        untouched = f"interrupted; {UNTOUCHED}: {self.app}'s key is untouched"
+        match self.withdrawn:
+            case True:
+                return f"{untouched}, and the preparation is withdrawn"
+            case False:
+                return f"{untouched}; the preparation goes by itself within 20 s"
+        return untouched
 
     def tell(self, **more: object) -> None:
         """The one fact that was asked for."""
@@ -128,26 +161,52 @@ class Errand:
         assert self.last is not None, "told before anything was read"
         proved = self.last.proved(self.wish)
         if self.call.json:
-            return output.put_json(self._as_json([member.node for member in proved]) | more)
-        count = f"proved by {len(proved)} of {len(self.last.members)} members"
-        what = f"{'' if self.changed else 'already '}live, {count}" if self.waited else "wished"
-        good = f"; {self.release} is known good" if self.confirmed else ""
-        output.put(f"{self.app}: {self.colour} is {what}, generation {self.wish.generation}{good}")
+            return output.put_json(self._as_json(proved) | more)
+        output.put(f"{self.app}: {self._sentence(proved)}")
         reloaded = [member for member in proved if member.serving.get("via") == "reload"]
         if self.changed and reloaded:
             stay = "connections that were open stay where they were, each until it ends"
             output.say(f"{standing.names(reloaded)} flipped by a reload: {stay}")
 
-    def _as_json(self, proved: list[str]) -> dict[str, object]:
+    def _sentence(self, proved: Sequence[Member]) -> str:
         assert self.wish is not None, "told before it was written"
+        assert self.last is not None, "told before anything was read"
+        what = "is wished"
+        if self.waited:
+            what = f"{'' if self.changed else 'already '}live on {len(proved)}/{len(self.last.members)}"
+        return " · ".join(
+            filter(
+                None,
+                (
+                    " ".join(filter(None, (self.colour.value, self.release, what))),
+                    self._measured(proved),
+                    f"generation {self.wish.generation}",
+                    f"{self.release} is known good" if self.confirmed else "",
+                ),
+            )
+        )
+
+    def _measured(self, proved: Sequence[Member]) -> str:
+        measured = self.pace.measured(proved) if self.pace and self.waited else None
+        return str(measured) if measured else ""
+
+    def _as_json(self, proved: Sequence[Member]) -> dict[str, object]:
+        assert self.wish is not None, "told before it was written"
+        assert self.last is not None, "told before anything was read"
+        measured = self.pace.measured(proved) if self.pace and self.waited else None
         return {
             "schema": 1,
             "app": self.app,
             "colour": self.colour.value,
+            "release": self.release,
             "generation": self.wish.generation,
             "changed": self.changed,
-            "proved": proved,
+            "members": [member.node for member in self.last.members],
+            "proved": [member.node for member in proved],
             "confirmed": self.confirmed,
+            "skew_ms": measured.skew_ms if measured else None,
+            "key_to_last_ms": measured.key_to_last_ms if measured else None,
+            "upper_bounds": not measured.exact if measured else None,
             "took_s": round(time.monotonic() - self.begun_s, 3),
         }
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bgctl import output, times
+from bgctl.prepared import Round
 from bgctl.standing import App
 from bgctl.told import Member
-from bgd.core.model import Colour, Desired
+from bgd.core.model import Colour, Desired, Gate
 from bgd.core.reasons import Because
 
 
@@ -75,9 +76,33 @@ def gate(app: App, colour: Colour) -> list[Row]:
     return [_readiness(member, colour) for member in app.members]
 
 
+def preparing(app: App, asked: Round) -> list[Row]:
+    """What every member answers to a preparation."""
+    return [_answering(member, asked) for member in app.members]
+
+
 def probation(app: App) -> list[Row]:
     """How far every member is with the probation, or what stops it."""
     return [_baking(member) for member in app.members]
+
+
+def _answering(member: Member, asked: Round) -> Row:
+    answer, colour = asked.answer(member), asked.asked.colour
+    if not member.alive:
+        return Row(member.node, "silent", member.reason, False)
+    if member.node in asked.without:
+        return Row(member.node, "left out", "follows by itself")
+    if answer is None:
+        return Row(member.node, f"preparing {colour}", f"serves {member.serves or 'nothing'}")
+    if answer.ok:
+        return Row(member.node, f"prepared for {colour}", _brief(answer.gates), True)
+    gate = answer.refusal
+    return Row(member.node, f"refuses {colour}", f"{gate.gate}: {gate.because}, {gate.detail}", False)
+
+
+def _brief(gates: Sequence[Gate]) -> str:
+    """What an operator would ask first: with how many backends, and how it would flip."""
+    return "; ".join(gate.detail for gate in gates if gate.gate in ("backends", "config") and gate.detail)
 
 
 def _towards(member: Member, wish: Desired) -> Row:

@@ -1,8 +1,8 @@
-"""`bgctl set-live`: the fleet is to serve a colour.
+"""`bgctl set-live`: the fleet is to serve a colour, everywhere or nowhere.
 
-Rules that live here: every member is asked before the key is touched, and a colour that is not ready
-there, or whose release was reverted, leaves it untouched; then one transaction; then every member's
-proof is waited for, and with --bake that the release has become known good.
+Rules that live here: every member is asked before the key is touched, first for what it reports, then to
+prepare; a no of one of them leaves the key untouched; then one transaction; then every member's proof is
+waited for, also of one that was left out, and with --bake that the release has become known good.
 """
 
 import math
@@ -10,7 +10,7 @@ import time
 
 import click
 
-from bgctl import options, output, progress, standing, writes
+from bgctl import forecast, options, output, prepare, prepared, progress, standing, writes
 from bgctl.call import Call
 from bgctl.ending import Ended, late, misused, refused
 from bgctl.errand import Errand
@@ -19,6 +19,9 @@ from bgd.core.model import Colour
 from bgd.core.reasons import Because
 
 _BAKE = "Wait until the release has served through its probation (without --timeout: however long)."
+_FORCE = "Skip the gates, and prepare nothing (the proxies still check their configuration)."
+_WITHOUT = "Do not wait for this node's acknowledgement; may be given more than once."
+_DRY_RUN = "Only ask every member, gate by gate: 0 when all would take it, else 4."
 
 
 @options.command("set-live")
@@ -27,7 +30,9 @@ _BAKE = "Wait until the release has served through its probation (without --time
 @options.timeout_option
 @click.option("--no-wait", is_flag=True, help="Return when the wish is written.")
 @click.option("--bake", is_flag=True, help=_BAKE)
-@click.option("--force", is_flag=True, help="Skip the gates (the proxies still check their configuration).")
+@click.option("--force", is_flag=True, help=_FORCE)
+@click.option("--without", metavar="NODE", multiple=True, help=_WITHOUT)
+@click.option("--dry-run", is_flag=True, help=_DRY_RUN)
 @click.option("--reason", default="", help="Why; kept in the order and the history.")
 def set_live(
     call: Call,
@@ -38,22 +43,39 @@ def set_live(
     no_wait: bool,
     bake: bool,
     force: bool,
+    without: tuple[str, ...],
+    dry_run: bool,
     reason: str,
 ) -> None:
     """Make COLOUR live, and wait until every member has proved it.
 
-    Before the key is written, every member's report is read: where COLOUR is not ready, nothing is
-    written (exit 4); a silent member likewise (exit 3); a release that was reverted before likewise
-    (exit 4). --force skips all of them. Reverted while waiting is exit 5.
+    Before the key is written, every member prepares: it tries COLOUR's backends, checks the configuration
+    that it would load, warms up, and acknowledges. Where one refuses, nothing is written (exit 4), nor
+    where one is silent or does not answer in time (exit 3), nor beside somebody else's flip, nor when
+    COLOUR is redeployed meanwhile (exit 4). --force skips all of that. Reverted while waiting is exit 5.
+
+    A node left out by --without follows by itself. Its proof is waited for as everybody's: if it is silent,
+    the others flip and the exit is 3, for as long as it is a member (bgctl forget NODE). So 0 always means
+    that no member serves another colour.
+
+    At the end stand the time from the key to the last node's proof, and from the first to the last (skew):
+    by the nodes' clocks where these agree with the one here, else upper bounds by the one here, with a ≤.
     """
     if bake and no_wait:
         raise misused("--bake waits, and --no-wait does not: one of them")
+    if dry_run and (force or bake or no_wait):
+        raise misused("--dry-run only asks the gates: not with --force, --bake or --no-wait")
     name = call.app_name(app)
     errand = Errand(call, name, colour, time.monotonic() + timeout, force=force, waited=not no_wait)
     errand.back = f"back: bgctl set-live {colour.other} --app {name}"
+    errand.without = frozenset(without)
     try:
         with progress.shown(as_json=call.json) as errand.view:
-            if not _already_done(errand):
+            seen = errand.last = call.existing_app(name)
+            prepared.check_names(seen, errand.without)
+            if dry_run:
+                told = forecast.made(errand, seen)
+            elif not _already_done(errand, seen):
                 _carry_out(errand, reason)
             if bake:
                 _bake(errand, errand.deadline_s if options.named_on_the_line("timeout") else math.inf)
@@ -61,12 +83,14 @@ def set_live(
         raise errand.interrupted() from None
     except Ended as ended:
         raise errand.with_what_is_done(ended) from None
-    errand.tell()
+    if dry_run:
+        forecast.tell(call, told)
+    else:
+        errand.tell()
 
 
-def _already_done(errand: Errand) -> bool:
+def _already_done(errand: Errand, app: App) -> bool:
     """Named by the key and proved by every member: nothing to do."""
-    app = errand.last = errand.call.existing_app(errand.app)
     if not app.serves_everywhere(errand.colour):
         return False
     errand.wish, errand.release, errand.waited = app.desired, app.release(errand.colour), True
@@ -89,7 +113,14 @@ def _carry_out(errand: Errand, reason: str) -> None:
 
 def _write(errand: Errand, reason: str) -> None:
     app = _admit(errand)
-    errand.write(app, lambda: writes.live(errand.call, app, errand.colour, reason=reason, force=errand.force))
+    if errand.force:
+        errand.flags = flags = writes.own_flags()
+        errand.write(
+            app,
+            lambda: writes.live(errand.call, app, errand.colour, reason=reason, force=True, flags=flags),
+        )
+    else:
+        prepare.carry_out(errand, app, reason)
     if app.ledger.pause is not None:
         output.say(f"{app.name} is paused ({app.ledger.pause}): should it fail, nothing reverts it by itself")
 
@@ -109,10 +140,12 @@ def _admit(errand: Errand) -> App:
     for app in errand.follow():
         if errand.force:
             return app
-        if obstacle := _rejected(errand.call, app, errand.colour) or standing.obstacle(app, errand.colour):
+        rejected = _rejected(errand.call, app, errand.colour)
+        if obstacle := rejected or standing.obstacle(app, errand.colour, errand.without):
             raise obstacle
         errand.view.show(progress.gate(app, errand.colour))
-        if not standing.undecided(app, errand.colour):
+        undecided = standing.undecided(app, errand.colour, errand.without)
+        if not undecided and len(standing.asked_for(app, errand.colour, errand.without)) <= 1:
             return app
     raise _undecided(errand)
 
@@ -131,12 +164,25 @@ def _rejected(call: Call, app: App, colour: Colour) -> Ended | None:
 
 def _undecided(errand: Errand) -> Ended:
     assert errand.last is not None, "what is followed is shown once at least"
-    waiting = standing.undecided(errand.last, errand.colour)
+    waiting = standing.undecided(errand.last, errand.colour, errand.without)
+    if not waiting:
+        return _different(errand.last, errand)
     return late(
         Because.STARTING,
         f"{standing.names(waiting)} could not say in time whether {errand.colour} is ready; "
         "nothing was written",
         f"bgctl why {errand.app}; a longer --timeout, or --force",
+    )
+
+
+def _different(app: App, errand: Errand) -> Ended:
+    """The order carries the release that was tried; there is not one."""
+    colour, asked = errand.colour, standing.asked(app, errand.colour, errand.without)
+    seen = "; ".join(f"{member.colour(colour).release} on {member.node}" for member in asked)
+    return refused(
+        Because.MIXED_RELEASES,
+        f"{colour} does not run one release for all members: {seen}; nothing was written",
+        f"bgctl status {app.name}; --force asks for no particular release",
     )
 
 

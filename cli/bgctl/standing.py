@@ -5,7 +5,7 @@ answer; a wish is done when every member has proved its very generation; an oper
 first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from bgctl.ending import Ended, late, refused
@@ -119,8 +119,11 @@ def author(live: LiveKey) -> str:
     return order.by if order else "consul"
 
 
-def obstacle(app: App, colour: Colour) -> Ended | None:
-    """Why this colour can surely not be flipped to now. None also while somebody does not know yet."""
+def obstacle(app: App, colour: Colour, without: Collection[str] = ()) -> Ended | None:
+    """Why this colour can surely not be flipped to now. None also while somebody does not know yet.
+
+    The nodes that it is to be done `without` are not asked.
+    """
     if not app.members:
         return late(
             Because.NODE_SILENT,
@@ -128,31 +131,46 @@ def obstacle(app: App, colour: Colour) -> Ended | None:
             f"is bgd running with app {app.name} in its bgd.toml? (systemctl status bgd); "
             "--force writes the key nevertheless",
         )
-    if app.silent:
+    if silent := [member for member in app.silent if member.node not in without]:
+        without_them = " ".join(f"--without {member.node}" for member in silent)
         return late(
             Because.NODE_SILENT,
-            f"silent: {names(app.silent)} (bgd does not run there or cannot reach Consul)",
-            f"start bgd there (systemctl start bgd), or flip without them: --force; bgctl status {app.name}",
+            f"silent: {names(silent)} (bgd does not run there or cannot reach Consul)",
+            f"start bgd there (systemctl start bgd); flip without: {without_them}; gone for good: "
+            f"bgctl forget {silent[0].node} --app {app.name}",
         )
-    return _refusal(app, colour)
+    return _refusal(app, colour, without)
 
 
-def _refusal(app: App, colour: Colour) -> Ended | None:
-    asked = {member.node: member.colour(colour).refusal for member in to_be_moved(app, colour)}
-    against = {node: refusal for node, refusal in asked.items() if refusal}
+def _refusal(app: App, colour: Colour, without: Collection[str]) -> Ended | None:
+    said = {member.node: member.colour(colour).refusal for member in asked(app, colour, without)}
+    against = {node: refusal for node, refusal in said.items() if refusal}
     if not against:
         return None
     code, _ = next(iter(against.values()))
-    said = "; ".join(f"{node}: {code}, {detail}" for node, (code, detail) in against.items())
+    listed = "; ".join(f"{node}: {code}, {detail}" for node, (code, detail) in against.items())
     return refused(
-        code, f"{colour} is not ready on {said}", f"bgctl wait --ready {colour} --app {app.name}, or --force"
+        code,
+        f"{colour} is not ready on {listed}",
+        f"bgctl wait --ready {colour} --app {app.name}, or --force",
     )
 
 
-def undecided(app: App, colour: Colour) -> tuple[Member, ...]:
+def undecided(app: App, colour: Colour, without: Collection[str] = ()) -> tuple[Member, ...]:
     """The members that cannot say yet whether this colour is ready."""
-    asked = to_be_moved(app, colour)
-    return tuple(m for m in asked if not m.colour(colour).ready and not m.colour(colour).refusal)
+    told = ((member, member.colour(colour)) for member in asked(app, colour, without))
+    return tuple(member for member, seen in told if not seen.ready and not seen.refusal)
+
+
+def asked(app: App, colour: Colour, without: Collection[str] = ()) -> tuple[Member, ...]:
+    """The members without whose yes nothing is written."""
+    return tuple(member for member in to_be_moved(app, colour) if member.node not in without)
+
+
+def asked_for(app: App, colour: Colour, without: Collection[str] = ()) -> frozenset[str]:
+    """The releases that these members would flip to: one, unless their catalogs differ for a moment."""
+    seen = frozenset(member.colour(colour).release for member in asked(app, colour, without) if member.alive)
+    return (seen or app.releases(colour)) - {""}
 
 
 def to_be_moved(app: App, colour: Colour) -> tuple[Member, ...]:

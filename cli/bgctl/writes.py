@@ -10,17 +10,18 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from bgctl import rivals
 from bgctl.ending import Ended, Exit, refused
-from bgctl.standing import App, author, named
+from bgctl.standing import App
 from bgd.core.actions import Revert
 from bgd.core.model import Colour, Desired
-from bgd.core.reasons import Because
 
 if TYPE_CHECKING:
     from bgctl.call import Call
     from bgd.store.client import Client, Entry
     from bgd.store.keys import Keys
     from bgd.store.ops import Op
+    from bgd.store.prepares import Held
 
 STILL_ALIVE = "still-alive"
 STILL_REPORTED = "still-reported"
@@ -34,8 +35,21 @@ _TRIES = 3
 # -- wishes ---------------------------------------------------------------------------------------
 
 
-def live(call: "Call", app: App, colour: Colour, *, reason: str, force: bool) -> Desired:
-    """Wish a colour over what was seen; its generation. Somebody faster is `superseded`."""
+def live(
+    call: "Call",
+    app: App,
+    colour: Colour,
+    *,
+    reason: str,
+    force: bool,
+    flags: int,
+    held: "Held | None" = None,
+    prepared: Sequence[str] = (),
+) -> Desired:
+    """Wish a colour over what was seen; its generation. Somebody faster is `superseded`.
+
+    With what is `held`: the second phase of its preparation, which the `prepared` nodes have acknowledged.
+    """
     with call.faults():
         from bgd.store import writes
 
@@ -46,13 +60,33 @@ def live(call: "Call", app: App, colour: Colour, *, reason: str, force: bool) ->
             by=author_here(),
             reason=reason,
             force=force,
-            release=app.release(colour),
+            release=held.preparation.release if held else app.release(colour),
+            prepared=prepared,
+            session=held.session if held else "",
             after=app.highest_generation,
             seen=app.live,
+            flags=flags,
         )
     if isinstance(outcome, writes.Done):
         return Desired(colour, outcome.generation)
-    raise _superseded(app.name, named(outcome.live), author(outcome.live))
+    if held and not rivals.moved(app.live, outcome.live):
+        raise rivals.lost(app.name)
+    raise rivals.superseded(app.name, outcome.live)
+
+
+def own_flags() -> int:
+    """What a wish is known by again."""
+    from bgd.store import writes
+
+    return writes.own_flags()
+
+
+def written(call: "Call", name: str, flags: int) -> int | None:
+    """The generation of the wish that was written with these flags, if it stands."""
+    with call.faults():
+        from bgd.store import writes
+
+        return writes.written(call.client, name, flags)
 
 
 def first(call: "Call", name: str, colour: Colour, *, reason: str) -> tuple[bool, Desired | None]:
@@ -75,7 +109,7 @@ def revert(call: "Call", app: App, action: Revert) -> Desired:
         outcome = acts.write(call.client, app.name, action, by=author_here(), over_pause=True)
         if isinstance(outcome, Overtaken):
             there = outcome.seen.keys[app.name]
-            raise _superseded(app.name, named(there), author(there))
+            raise rivals.superseded(app.name, there)
         if isinstance(outcome, Failed):
             cure = f"bgctl status {app.name} says what stands"
             raise Ended(Exit.STORE, outcome.because, outcome.detail, cure)
@@ -92,14 +126,6 @@ def _close(client: "Client", name: str, generation: int) -> None:
         for _ in range(_TRIES):  # the node that proves the revert first closes the same event
             if writes.set_outcome(client, name, generation, "reverted"):
                 return
-
-
-def _superseded(name: str, there: str, by: str) -> Ended:
-    return refused(
-        Because.SUPERSEDED,
-        f"somebody was faster: {name}'s key names {there}, by {by}; nothing was written",
-        f"bgctl status {name}",
-    )
 
 
 # -- what stands beside the wish --------------------------------------------------------------------

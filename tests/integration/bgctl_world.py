@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -26,6 +26,8 @@ from tests.unit.bgctl import fleet
 
 BGCTL = [sys.executable, "-m", "bgctl"]
 DEADLINE_S = 20.0
+LOOK_S = 0.01
+"""So often a stand-in looks whether something is asked."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class World:
     consul: ConsulServer
     prefix: str
     sessions: dict[str, str] = field(default_factory=dict)
+    told: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """The reports as they were written last, by app and node."""
+    saying: threading.RLock = field(default_factory=threading.RLock)
     ended: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -98,7 +103,13 @@ class World:
         """Write a node's report."""
         app = told.pop("app", "shop")
         generation = generation or self.index(f"apps/{app}/live")
-        self.put(f"nodes/{app}/{node}", fleet.report(node, serves, generation, **told) | {"app": app})
+        with self.saying:
+            said = {"app": app, "prepared": self.told.get((app, node), {}).get("prepared")}
+            self._tell(node, fleet.report(node, serves, generation, **told) | said)
+
+    def _tell(self, node: str, report: dict[str, Any]) -> None:
+        self.told[report["app"], node] = report
+        self.put(f"nodes/{report['app']}/{node}", report)
 
     def member(self, node: str, serves: str | None = "blue", generation: int = 0, **told: Any) -> None:
         """A node that lives and has reported."""
@@ -123,6 +134,36 @@ class World:
                 index = found["ModifyIndex"]
                 for node in nodes:
                     self.tells(node, self.get("apps/shop/live"), index, **told)
+
+    def prepares(self, *nodes: str, gate: dict[str, Any] | None = None) -> None:
+        """From now on these nodes answer each preparation of the shop: yes, or by this gate no."""
+        thread = threading.Thread(target=self._prepare, args=(nodes, gate), daemon=True)
+        thread.start()
+        self.threads.append(thread)
+
+    def _prepare(self, nodes: tuple[str, ...], gate: dict[str, Any] | None) -> None:
+        asked = ""
+        while not self.ended.wait(LOOK_S):
+            with suppress(OSError):  # Consul may be taken away
+                name = self.asked()
+                if name != asked:
+                    for node in nodes:
+                        self.answers(node, name, gate)
+                    asked = name
+
+    def asked(self) -> str:
+        """The id of the preparation that stands, or empty."""
+        found = self.consul.ask(f"/v1/kv/{self.prefix}/apps/shop/prepare")
+        held = found and found[0].get("Session")
+        return str(json.loads(base64.b64decode(found[0]["Value"]))["id"]) if held else ""
+
+    def answers(self, node: str, asked: str, gate: dict[str, Any] | None = None) -> None:
+        """Write a node's answer to a preparation into its report; to none, when its id is empty."""
+        gates = [gate or {"gate": "backends", "ok": True, "detail": "3/3 healthy; blue has 3/3"}]
+        answer = {"id": asked, "ok": gate is None, "gates": gates, "diff": None} if asked else None
+        with self.saying:
+            if self.told["shop", node].get("prepared") != answer:
+                self._tell(node, self.told["shop", node] | {"prepared": answer})
 
     def close(self) -> None:
         self.ended.set()

@@ -23,6 +23,7 @@ def fleet(calm_consul: ConsulServer) -> Iterator[World]:
     good(world, "blue", "2.4.0")
     for node in ("lb-1", "lb-2"):
         world.member(node, "green")
+    world.prepares("lb-1", "lb-2")
     yield world
     world.close()
 
@@ -67,7 +68,7 @@ def test_a_revert_is_the_daemons_own(fleet: World):
     ran = fleet.bgctl("revert", "--reason", "carts are lost", SUDO_USER="alice")
 
     assert ran.exit == 0, ran.err
-    assert "blue is live, proved by 2 of 2" in ran.out
+    assert "blue 2.4.0 live on 2/2" in ran.out
     assert "bgctl unreject 2.5.0" in ran.err
     told = order(fleet)
     assert (told["kind"], told["colour"], told["release"], told["force"]) == (

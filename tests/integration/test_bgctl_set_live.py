@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,7 @@ def fleet(world: World) -> World:
     world.live("blue")
     world.member("lb-1")
     world.member("lb-2")
+    world.prepares("lb-1", "lb-2")
     return world
 
 
@@ -37,7 +39,7 @@ def test_a_flip_ends_when_every_member_has_proved_it(fleet: World):
     ran = fleet.bgctl("set-live", "green", "--reason", "ticket 4711")
 
     assert ran.exit == 0, ran.err
-    assert "green is live" in ran.out
+    assert re.search(r"green 2\.5\.0 live on 2/2 · skew .* ms · key to last node .* ms", ran.out)
     assert "lb-2  green proved" in ran.err
     assert fleet.get("apps/shop/live") == "green"
 
@@ -215,6 +217,7 @@ def test_consul_lost_while_it_waits(consul_server: ConsulServer):
     world = World(consul_server, "lost")
     world.live("blue")
     world.member("lb-1")
+    world.prepares("lb-1")
 
     with world.started("-o", "json", "set-live", "green", "--timeout", "3s") as running:
         running.until_said("is wished")

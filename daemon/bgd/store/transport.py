@@ -157,7 +157,14 @@ def _fault(answer: Answer, *, writes: bool) -> Fault | None:
 
 def _of_a_lost_transaction(body: bytes) -> Fault:
     """Whether somebody was faster; 409 is how Consul says all else about a transaction, too."""
-    words = (b"index is stale", b"exists", b"doesn't exist", b"current modify index", b"already held")
+    words = (
+        b"index is stale",
+        b"exists",
+        b"doesn't exist",
+        b"current modify index",
+        b"already held",
+        b"session check",
+    )
     return Fault.CONFLICT if any(word in body for word in words) else Fault.LOST
 
 

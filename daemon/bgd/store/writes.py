@@ -15,7 +15,7 @@ from typing import Any
 from bgd.core.model import Colour, KeyGone, LiveKey, Order, OrderKind
 from bgd.store import records
 from bgd.store.client import Client, Entry, Fault, StoreFault
-from bgd.store.ops import Cas, Delete, Op, Set
+from bgd.store.ops import Cas, CheckSession, Delete, Op, Set
 from bgd.store.wishes import read_live
 
 KEPT_EVENTS = 200
@@ -54,10 +54,17 @@ def set_live(
     reason: str = "",
     force: bool = False,
     release: str | None = None,
+    prepared: Sequence[str] = (),
+    session: str = "",
     after: int = 0,
     seen: LiveKey,
+    flags: int | None = None,
 ) -> Outcome:
-    """Wish a colour, over what the live key was `seen` to say."""
+    """Wish a colour, over what the live key was `seen` to say.
+
+    With a `session` only while that holds the app's preparation, which the `prepared` nodes have
+    acknowledged: it ends with this. `flags`, from `own_flags`, let a caller find the wish again.
+    """
     order = Order(
         kind=OrderKind.FLIP,
         colour=colour,
@@ -65,13 +72,22 @@ def set_live(
         by=by,
         reason=reason,
         force=force,
+        prepared=tuple(prepared),
         after=after,
         at=records.now_at(),
     )
-    more: list[Op] = [Delete(client.keys.prepare(app))]
+    keys = client.keys
+    more: list[Op] = [CheckSession(keys.prepare(app), session)] if session else []
+    more.append(Delete(keys.prepare(app)))
     if force and release:
-        more.append(Delete(client.keys.rejected(app, release)))
-    return _wish(client, app, order, over=_index(seen), more=more)
+        more.append(Delete(keys.rejected(app, release)))
+    return _wish(client, app, order, over=_index(seen), more=more, flags=flags)
+
+
+def written(client: Client, app: str, flags: int) -> int | None:
+    """The generation of a wish that was written with these flags, if it stands."""
+    there = client.read(client.keys.live(app), consistent=True)
+    return there.modify_index if there is not None and there.flags == flags else None
 
 
 def init(client: Client, app: str, colour: Colour, *, by: str, reason: str = "") -> Outcome:
@@ -84,8 +100,10 @@ def _index(seen: LiveKey) -> int:
     return 0 if isinstance(seen, KeyGone) else seen.generation
 
 
-def _wish(client: Client, app: str, order: Order, *, over: int, more: Sequence[Op]) -> Outcome:
-    flags = own_flags()
+def _wish(
+    client: Client, app: str, order: Order, *, over: int, more: Sequence[Op], flags: int | None = None
+) -> Outcome:
+    flags = flags or own_flags()
     live, keys = client.keys.live(app), client.keys
     ops = [
         Cas(live, order.colour.encode(), over, flags),

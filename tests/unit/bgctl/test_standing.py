@@ -46,12 +46,13 @@ def test_one_refusal_is_enough():
 
 
 def test_a_silent_member_is_an_obstacle():
-    """A silent member means exit 3, and the cure names --force."""
+    """A silent member means exit 3, and the cures are to leave it out, and to forget it."""
     ended = standing.obstacle(app(member("a"), member("lb-2", alive=False)), GREEN)
 
     assert ended is not None
     assert (ended.exit, ended.because) == (Exit.LATE, Because.NODE_SILENT)
-    assert "--force" in ended.cure
+    assert "--without lb-2" in ended.cure
+    assert "bgctl forget lb-2" in ended.cure
 
 
 def test_no_member_is_an_obstacle():
