@@ -55,7 +55,7 @@ class Call:
         with self.faults():
             from bgd.store import views
 
-            app = _app(views.app_view(self.client, app_word(name)))
+            app = app_of(views.app_view(self.client, app_word(name)))
         if not app.exists:
             raise misused(
                 f"no app {name} below {self._prefix}/{nearest(name, self.known())}",
@@ -81,7 +81,7 @@ class Call:
             from bgd.store import views
 
             for view in views.follow_app(self.client, name, deadline_s - time.monotonic()):
-                yield _app(view)
+                yield app_of(view)
 
     def history(self, name: str, count: int) -> list[dict[str, Any]]:
         """The newest events of an app, newest first."""
@@ -160,7 +160,8 @@ def _ending(fault: "StoreFault") -> Ended:
     return Ended(Exit.STORE, Because.STORE_LOST, fault.detail, cure)
 
 
-def _app(view: "AppView") -> App:
+def app_of(view: "AppView") -> App:
+    """An app as Consul showed it, without who is a member no more."""
     members = (Member(one.node, one.alive, one.report) for one in view.members if not one.gone)
     return App(view.app, view.live, tuple(members), view.ledger)
 

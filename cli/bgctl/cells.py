@@ -10,7 +10,7 @@ from typing import Any
 from bgctl import going_back, standing, times
 from bgctl.standing import App
 from bgctl.told import Member
-from bgd.core.model import Colour, Desired, Order
+from bgd.core.model import Colour, Desired, Order, Preparation
 from bgd.core.reasons import Because
 
 APPS = ("app", "live", "release", "healthy", "members", "because", "")
@@ -47,12 +47,19 @@ def headline(app: App) -> str:
 
 
 def beneath(app: App) -> list[str]:
-    """The way back, and whether it is paused."""
-    way_back, pause = going_back.line(app), app.ledger.pause
+    """The way back, what is being prepared, and whether it is paused."""
+    way_back, pause, asked = going_back.line(app), app.ledger.pause, app.ledger.preparation
     return [
         *([f"way back: {way_back}"] if way_back else []),
+        *([f"being prepared: {_prepared(asked)}"] if asked else []),
         *([f"paused: {pause} (bgctl resume --app {app.name})"] if pause is not None else []),
     ]
+
+
+def _prepared(asked: Preparation) -> str:
+    colour = f"{asked.colour} {asked.release}" if asked.release else asked.colour.value
+    forecast = ", as a forecast" if asked.dry else ""
+    return f"{colour} by {asked.by or 'unknown'}{forecast}"
 
 
 def _by(order: Order | None) -> str:

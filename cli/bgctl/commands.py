@@ -23,6 +23,7 @@ _COMMANDS = {
     "revert": ("bgctl.revert:revert", "Back to the other colour; the release left is rejected."),
     "wait": ("bgctl.wait:wait", "Wait until a colour is ready, or the fleet has converged."),
     "why": ("bgctl.why:why", "What each node is doing or waiting for, and on which evidence."),
+    "watch": ("bgctl.watch:watch", "The live screen of all that, with keys to pause and revert."),
     "history": ("bgctl.history:history", "Who flipped what when, and why."),
     "pause": ("bgctl.pause:pause", "Stop all that is automatic: revert, fallback, decline."),
     "resume": ("bgctl.pause:resume", "Let it go on."),

@@ -1,5 +1,6 @@
 """`bgctl history`: who flipped what when, from where to where, why, how long it took, how it ended."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -32,13 +33,14 @@ def _row(event: dict[str, Any]) -> list[Any]:
         event.get("generation"),
         when.strftime("%Y-%m-%d %H:%M:%SZ") if when else event.get("at"),
         *(event.get(name) for name in ("what", "from", "to", "release", "by")),
-        _took(event),
+        took(event),
         event.get("outcome"),
         event.get("reason"),
     ]
 
 
-def _took(event: dict[str, Any]) -> str | None:
+def took(event: Mapping[str, Any]) -> str | None:
+    """How long an event took, with its unit."""
     for name, unit in (("took_ms", "ms"), ("took_s", "s"), ("took", "")):
         if event.get(name) is not None:
             return f"{event[name]} {unit}".strip()

@@ -14,6 +14,7 @@ from bgctl.ending import Ended
 from bgctl.errand import Errand
 from bgctl.standing import App
 from bgd.core.actions import Revert
+from bgd.core.model import Desired
 
 
 @options.command("revert")
@@ -48,12 +49,18 @@ def revert(call: Call, *, app: str | None, timeout: float, no_wait: bool, force:
 
 
 def _carry_out(errand: Errand, seen: App, action: Revert) -> None:
-    errand.write(seen, lambda: writes.revert(errand.call, seen, action))
-    if action.release in seen.ledger.rejected:  # whoever insists on it lifts that, as with set-live
-        writes.unreject(errand.call, seen.name, action.release)
+    errand.write(seen, lambda: write(errand.call, seen, action))
     for release in action.rejected:
         lift = f"bgctl unreject {release} --app {seen.name} lifts that"
         output.say(f"{seen.name}: {release} is rejected; {lift}")
     output.say(f"{seen.name}: nothing automatic follows, until the next bgctl set-live")
     if errand.waited:
         errand.see_through()
+
+
+def write(call: Call, seen: App, action: Revert) -> Desired:
+    """The revert's transaction; its generation."""
+    wish = writes.revert(call, seen, action)
+    if action.release in seen.ledger.rejected:  # whoever insists on it lifts that, as with set-live
+        writes.unreject(call, seen.name, action.release)
+    return wish

@@ -5,7 +5,7 @@ member whose `alive` key is missing is silent.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from bgd.core.model import KeyGone, Ledger, LiveKey
 from bgd.store import ledgers, records, writes
 from bgd.store.client import Client, Entry, StoreFault
 from bgd.store.follow import Backoff
+from bgd.store.keys import Keys
+from bgd.store.wishes import live_key
 
 LOOK_S = 1.0
 """Who is alive is read at least so often: a daemon that falls silent changes no report."""
@@ -84,13 +86,16 @@ def follow_app(client: Client, app: str, timeout_s: float) -> Iterator[AppView]:
 
 def events(client: Client, app: str, count: int) -> list[dict[str, Any]]:
     """The newest events of an app, newest first."""
-    entries = client.read_tree(client.keys.history(app))[1]
-    told = [
+    return events_in(client, client.read_tree(client.keys.history(app))[1])[:count]
+
+
+def events_in(client: Client, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The events that these entries of a history tell, newest first."""
+    return [
         {**event, "generation": generation}
         for generation, entry in reversed(writes.in_order(client, entries))
         if (event := records.decode(entry.value)) is not None
     ]
-    return told[:count]
 
 
 def members_of(client: Client, entries: list[Entry], living: set[str]) -> tuple[MemberView, ...]:
@@ -101,9 +106,24 @@ def members_of(client: Client, entries: list[Entry], living: set[str]) -> tuple[
 
 def living_nodes(client: Client) -> set[str]:
     """The nodes whose daemon lives."""
-    entries = client.read_tree(client.keys.living)[1]
-    nodes = (client.keys.living_node(entry.key) for entry in entries if entry.session)
+    return living_in(client.keys, client.read_tree(client.keys.living)[1])
+
+
+def living_in(keys: Keys, entries: Iterable[Entry]) -> set[str]:
+    """The nodes whose daemon lives, as these entries of the tree say."""
+    nodes = (keys.living_node(entry.key) for entry in entries if entry.session)
     return {node for node in nodes if node is not None}
+
+
+def view_of(
+    client: Client, app: str, wishes: Mapping[str, Entry], reports: Iterable[Entry], living: set[str]
+) -> AppView:
+    """One app as its entries of the trees, by their keys, say."""
+    keys = client.keys
+    live = wishes.get(keys.live(app))
+    wish = live_key(live, wishes.get(keys.order(app))) if live else KeyGone(0)
+    ledger = ledgers.ledger(keys, app, wishes.values())
+    return AppView(app, wish, members_of(client, list(reports), living), ledger)
 
 
 def _view(client: Client, app: str, entries: list[Entry]) -> AppView:
