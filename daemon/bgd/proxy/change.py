@@ -135,20 +135,22 @@ class Change:
     def forecast(self, app: str, colour: Colour, wanted: Wanted | None, *, diff: bool) -> Forecast | Failed:
         """What a flip to `colour` would do now, checked by the proxy itself; nothing is changed."""
         try:
-            before, after = forecasting.texts(
-                self._structure, self._adapter, self._block(app, wanted), colour
+            at_runtime = self._can_at_runtime(app, colour, wanted)
+            texts = forecasting.texts(
+                self._structure, self._adapter, self._block(app, wanted), colour, reloads=not at_runtime
             )
-            via = "runtime" if self._can_at_runtime(app, colour, wanted) else "reload"
         except WorldError as error:
             return error.failed
         except OSError as error:
             return Failed(Because.PROXY_LOST, str(error))
-        by = f"by {self._adapter.decides_by}" if via == "runtime" else "by a reload"
-        return Forecast(via, by, diff=forecasting.difference(before, after) if diff else "")
+        told = forecasting.difference(*texts) if diff else ""
+        if at_runtime:
+            return Forecast("runtime", f"by {self._adapter.decides_by}", diff=told)
+        return Forecast("reload", "by a reload", diff=told)
 
-    def count(self, apps: frozenset[str]) -> None:
-        """From now on each look counts the sessions of exactly these apps."""
-        self._counted = apps
+    def count(self, drains: Mapping[str, Drain]) -> None:
+        """From now on each look counts what is open on these apps, and cuts what is due."""
+        self._draining.tell(drains)
 
     def sync(self, wanted: Mapping[str, Wanted | None]) -> Mapping[str, Failed]:
         """Bring servers and structure in step with `wanted`; the apps that could not be, with why."""
@@ -167,10 +169,14 @@ class Change:
         return Renderer(self._settings.templates, self._adapter, node=self._node)
 
     def _block(self, app: str, want: Wanted | None) -> Block:
+        """An app as it is wanted. Raises WorldError when the configuration has dropped it meanwhile."""
+        settings = self._apps.get(app)
+        if settings is None:
+            raise WorldError(Because.CHECK_FAILED, f"{app} is not configured any more")
         good = self._structure.good.get(app)
         servers = {**NO_SERVERS, **(good.servers if good else {}), **(want.servers if want else {})}
         held = {colour: frozenset(servers[colour]) for colour in Colour}
-        return Block(self._apps[app], held, self._down(held, want, good.down if good else frozenset()))
+        return Block(settings, held, self._down(held, want, good.down if good else frozenset()))
 
     def _down(self, held: Servers, want: Wanted | None, before: frozenset[str]) -> frozenset[str]:
         """Who is not to be asked: known to be sick, while others of the colour are known to be healthy."""

@@ -6,6 +6,7 @@ from the text, so that it is what the file says. A text that names an app's live
 structure with the other colour.
 """
 
+import copy
 import hashlib
 import os
 import re
@@ -59,7 +60,10 @@ class Outside:
 
 
 class Renderer:
-    """Makes pages from blocks with the templates as they were when it was made."""
+    """Makes pages from blocks with the templates as they were when it was made.
+
+    May be used from several threads: what it remembers is replaced whole.
+    """
 
     def __init__(self, own: Path, adapter: Adapter, *, node: str) -> None:
         self._adapter, self._own = adapter, own
@@ -82,9 +86,9 @@ class Renderer:
 
     def page(self, blocks: Blocks) -> Page:
         """Render all blocks. Raises WorldError when a template does not."""
-        outside = self._outside(blocks)
-        if self._newest is not None and self._newest[:2] == (blocks, outside):
-            return self._newest[2]
+        outside, newest = self._outside(blocks), self._newest
+        if newest is not None and newest[:2] == (blocks, outside):
+            return newest[2]
         structure, _ = self._structure(blocks, outside)
         texts = self._texts(blocks, outside.places, structure, set())
         if self._adapter.marker(texts) != structure:
@@ -97,6 +101,10 @@ class Renderer:
         self._newest = dict(blocks), outside, page
         return page
 
+    def aside(self) -> "Renderer":
+        """The same, with a memory that may go its own way: what is only tried must not cost this one its."""
+        return copy.copy(self)
+
     def names_live(self, blocks: Blocks) -> frozenset[str]:
         """The apps whose live colour the text itself names. Raises WorldError."""
         return self._structure(blocks, self._outside(blocks))[1]
@@ -107,14 +115,15 @@ class Renderer:
 
     def _structure(self, blocks: Blocks, outside: Outside) -> tuple[str, frozenset[str]]:
         bare = {name: self._adapter.structural(block) for name, block in blocks.items()}
-        if self._newest_bare is None or self._newest_bare[:2] != (bare, outside):
+        newest = self._newest_bare
+        if newest is None or newest[:2] != (bare, outside):
             if wrong := _wrong_folder(self._own):
                 raise WorldError(Because.CHECK_FAILED, wrong)
             asked: set[str] = set()
             texts = self._texts(bare, outside.places, "", asked)
             digest = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:16]
-            self._newest_bare = bare, outside, digest, frozenset(asked)
-        return self._newest_bare[2:]
+            newest = self._newest_bare = bare, outside, digest, frozenset(asked)
+        return newest[2:]
 
     def _texts(self, blocks: Blocks, places: Places, structure: str, asked: set[str]) -> dict[str, str]:
         ordered = [blocks[name] for name in sorted(blocks)]

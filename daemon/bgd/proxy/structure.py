@@ -184,13 +184,19 @@ class Structure:
         vetted = vet(fine, {}, render=self.vetting.newest.page, check=self._adapter.check, standing={})
         return {**ill, **vetted.failed}
 
-    def standing(self) -> Texts:
-        """What stands of bgd's part. Raises WorldError when it could not be put back."""
-        return self._part.standing()
+    def standing(self) -> tuple[Texts, Blocks]:
+        """bgd's part as it stands between two changes, and what a reload would be made from.
 
-    def with_live(self, targets: Blocks, colours: Mapping[str, Colour]) -> dict[str, Block]:
+        Raises WorldError when what stands could not be put back.
+        """
+        with self._one_at_a_time:
+            return self._part.standing(), self._to_stand()
+
+    def with_live(
+        self, targets: Blocks, colours: Mapping[str, Colour], vetting: Vetting | None = None
+    ) -> dict[str, Block]:
         """The blocks with their live colour, where a template's text depends on it."""
-        named = self.vetting.names_live(targets)
+        named = (vetting or self.vetting).names_live(targets)
         return {
             app: block.with_live(self._live(app, colours) if app in named else None)
             for app, block in targets.items()
@@ -214,10 +220,14 @@ class Structure:
         finally:
             self._one_at_a_time.release()
 
+    def _to_stand(self) -> dict[str, Block]:
+        """What is good, with what flips at runtime have brought in since."""
+        brought = {app: block for app, block in self.brought.copy().items() if app in self.good}
+        return {**self.good, **brought}
+
     def _carry_out(self, waiting: Mapping[str, tickets.Ticket]) -> None:
         colours = {app: ticket.colour for app, ticket in waiting.items() if ticket.colour}
-        brought = {app: block for app, block in self.brought.copy().items() if app in self.good}
-        targets = {**self.good, **brought, **{app: ticket.block for app, ticket in waiting.items()}}
+        targets = {**self._to_stand(), **{app: ticket.block for app, ticket in waiting.items()}}
         failed: Mapping[str, Failed] = {}
         for _ in range(TRIES):
             try:

@@ -74,6 +74,13 @@ class Vetting:
         self._steady = self._used = renderer
         self._check = check
 
+    def aside(self) -> "Vetting":
+        """The same templates, for what is only tried: nothing of it is remembered here."""
+        steady, newest = self._steady, self.newest
+        tried = Vetting(steady.aside(), self._check)
+        tried.newest = tried._steady if newest is steady else newest.aside()
+        return tried
+
     def vet(self, targets: Blocks, good: Blocks, standing: Texts) -> Vetted:
         """Find what of the targets may stand. Raises WorldError when no template renders."""
         refused: Mapping[str, Failed]
