@@ -293,12 +293,16 @@ class Ear:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.reloads: list[str] = []
+        self.cuts: list[tuple[str, int]] = []
 
     def reloaded(self, result: str) -> None:
         self.reloads.append(result)
 
     def old_workers(self, count: int | None) -> None:
         return
+
+    def cut(self, app: str, count: int) -> None:
+        self.cuts.append((app, count))
 
     def _hear(self, event: str, **more: Any) -> None:
         self.said.append(f"{event} {more}")

@@ -319,7 +319,7 @@ def test_a_bare_number_is_no_duration() -> None:
         (f'[consul]\nnode = "a"\n{APP}', "consul.node", "it belongs above the first table"),
         (f'{APP}sticky = "0s"', "app[shop].sticky", 'the nearest known key here is "'),
         (f"{APP}[app.flip]\ncanary = 1", "app[shop].flip.canary", "take it out"),
-        (f'{APP}drain = "0s"', "app[shop].drain", 'the nearest known key here is "'),
+        (f'{APP}drains = "0s"', "app[shop].drains", 'did you mean "drain"?'),
         (f'{APP}preview_header = "X"', "app[shop].preview_header", 'the nearest known key here is "'),
         (f"{APP}[app.revert]\nautomatic = true", "app[shop].revert.automatic", 'did you mean "auto"?'),
         (f'{APP}error_rate = "5%"', "app[shop].error_rate", "it belongs in [app.revert]"),

@@ -111,6 +111,15 @@ def check_answers(apps: Placed, _settings: Settings) -> Iterator[Problem]:
             yield Problem(f"{place}.revert", what, "take error_rate and latency out, or give the app a bind")
 
 
+def check_drain(apps: Placed, _settings: Settings) -> Iterator[Problem]:
+    """nginx ends no connection on command, and the kernel ends those of others for root only."""
+    for place, app in apps:
+        if app.drain_s > 0:
+            what = "nginx cannot cut what is open on one colour only"
+            cure = 'take it out, and let bgctl wait --drained tell when nothing is open; or kind = "haproxy"'
+            yield Problem(f"{place}.drain", what, cure)
+
+
 def check_folder(proxy: ProxySettings) -> Iterator[Problem]:
     """bgd's part stands in a folder of its own, which the proxy loads as a whole."""
     if proxy.file.parent == proxy.main_file.parent:

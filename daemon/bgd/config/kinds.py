@@ -10,7 +10,7 @@ import attrs
 
 from bgd.config import values
 from bgd.config.binds import Bind, bind, parse_bind
-from bgd.config.checks import Placed, check_answers, check_main_file
+from bgd.config.checks import Placed, check_answers, check_drain, check_main_file
 from bgd.config.listens import listen, parse_listen
 from bgd.config.server_lines import server_line
 from bgd.config.servers import check_proof_port, check_servers
@@ -54,6 +54,6 @@ KINDS: Mapping[str, Kind] = {
         line=server_line,
         path=values.plain_path,
         parse_bind=parse_listen,
-        checks=(check_servers, check_proof_port, check_answers),
+        checks=(check_servers, check_proof_port, check_answers, check_drain),
     ),
 }

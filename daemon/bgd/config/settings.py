@@ -96,6 +96,7 @@ class AppSettings:
     hosts: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    drain_s: float = 0.0
     probe: ProbeSettings = ProbeSettings()
     flip: FlipSettings = FlipSettings()
     revert: RevertSettings = RevertSettings()

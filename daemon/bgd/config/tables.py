@@ -77,6 +77,7 @@ def _app(kind: Kind) -> Table:
         "hosts": ("hosts", value.each(value.host)),
         "paths": ("paths", value.each(kind.path)),
         "lines": ("lines", value.each(kind.line, repeatable=True)),
+        "drain": ("drain_s", value.duration("0s", "168h")),
     }
 
 

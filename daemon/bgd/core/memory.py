@@ -5,6 +5,7 @@ What cannot be read costs only itself: a field that makes no sense is left out, 
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 from bgd.core.health import Health
@@ -45,6 +46,7 @@ def recall(knowledge: Knowledge, kept: Mapping[str, Any], *, now_s: float, wall_
         k,
         wish=_wish_in(kept.get("wish"), now_s, wall_s),
         serving=serving,
+        left_s=now_s - max(0.0, wall_s - _moment_s(serving.since_at, wall_s)) if serving else k.left_s,
         falls=Falls(generation=serving.generation, count=1) if serving and fell else k.falls,
         backends=backends,
         healths=healths,
@@ -96,6 +98,14 @@ def _serving_in(value: Any) -> Serving | None:
         return Serving(**{**value, "colour": Colour(value["colour"]), "generation": int(value["generation"])})
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _moment_s(at: str, otherwise_s: float) -> float:
+    """A time in ISO 8601 as seconds of the wall clock."""
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return otherwise_s
 
 
 def _backend_in(value: Any) -> tuple[Backend, bool] | None:

@@ -155,6 +155,21 @@ class Adapter(Protocol):
         None where that cannot be known: the first call, counters that began anew, a reader that was away.
         """
 
+    def sessions(self, apps: Collection[str]) -> Mapping[tuple[str, Colour], int | None]:
+        """How many requests, websockets and TCP sessions are open on each colour, in all workers.
+
+        What cannot be known is None, never 0. Raises OSError.
+        """
+
+    def cut(self, app: str, colour: Colour) -> int:
+        """End what is open on a colour, in all workers; how many were. Raises OSError."""
+
+    def went_over(self) -> bool:
+        """Whether a request may have gone to the other colour by permission, since the call before.
+
+        Raises OSError.
+        """
+
     def needs_reload(
         self, wanted: Iterable[Server], running: Mapping[str, RunningServer], healthy: frozenset[str]
     ) -> bool:

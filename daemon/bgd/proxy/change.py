@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from bgd.config import AppSettings, ProxySettings
+from bgd.core.draining import Drain
 from bgd.core.events import ProxyLost, ProxySeen
 from bgd.core.model import Colour, Wanted
 from bgd.core.permission import Permission
@@ -19,6 +20,7 @@ from bgd.ports import Failed, Forecast, Post, Proved
 from bgd.proxy import forecasting, knock
 from bgd.proxy.adapter import Adapter, Running, RunningServer
 from bgd.proxy.blocks import NO_SERVERS, Block, Servers
+from bgd.proxy.draining import Draining
 from bgd.proxy.errors import WorldError
 from bgd.proxy.names import backend
 from bgd.proxy.permitting import Permitting
@@ -50,7 +52,7 @@ class Change:
         self._told = ""
         self._traffic = Traffic()
         self._uncounted = ""
-        self._counted: frozenset[str] = frozenset()
+        self._draining = Draining(adapter, observer, log)
         self._permitting = Permitting(adapter, log)
         self._structure.on_reloaded = self._permitting.again
 
@@ -92,7 +94,9 @@ class Change:
         self._permitting.seen(running.pid)
         old_workers = self._adapter.old_workers()
         self._observer.old_workers(old_workers)
-        post(ProxySeen(asked_s, self._decided(running), old_workers, running.version))
+        decided = self._decided(running)
+        post(ProxySeen(asked_s, decided, old_workers, running.version))
+        self._draining.look(decided, self._permitting.apps, post)
         self._count(post)
 
     def _count(self, post: Post) -> None:
@@ -123,7 +127,8 @@ class Change:
         """Make the proxy decide `colour` for `app`, prove it, else restore what was."""
         started_s = time.monotonic()
         try:
-            via = self._flip(app, colour, wanted)
+            with self._draining.flipping(app, colour):
+                via = self._flip(app, colour, wanted)
         except WorldError as error:
             return error.failed
         except OSError as error:

@@ -26,6 +26,11 @@ class Permitting:
         self._newest = dict(permitted)
         self.again()
 
+    @property
+    def apps(self) -> frozenset[str]:
+        """Whose requests the proxy may lead to the other colour by itself."""
+        return frozenset(self._newest or ())
+
     def again(self) -> None:
         """The newest once more. Before anything was told, what stands is not touched."""
         with self._one_at_a_time:

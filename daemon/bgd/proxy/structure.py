@@ -34,10 +34,11 @@ TRIES = 3
 
 
 class Watcher(Protocol):
-    """Who is told of reloads and old workers. Never blocks."""
+    """Who is told of reloads, old workers and what was cut. Never blocks."""
 
     def reloaded(self, result: str) -> None: ...
     def old_workers(self, count: int | None) -> None: ...
+    def cut(self, app: str, count: int) -> None: ...
 
 
 class _Overtaken(Exception):

@@ -40,6 +40,7 @@ class Board(Collector):
         self._reverts = self._counter(
             "bgd_reverts", "Reverts that this node wrote, by evidence.", "app", "because"
         )
+        self._cuts = self._counter("bgd_sessions_cut", "Sessions cut when their drain was over.", "app")
         self._flip_seconds = self._histogram(
             "bgd_flip_seconds", "From a wish seen to its proof.", FLIP_BUCKETS_S, "app"
         )
@@ -94,6 +95,7 @@ class Board(Collector):
         for wrote in reverts:
             _remove(self._reverts, *wrote)
         _remove(self._flip_seconds, app)
+        _remove(self._cuts, app)
         for colour in Colour:
             self._probe_timers.pop((app, colour), None)
             _remove(self._probe_seconds, app, colour.value)
@@ -111,6 +113,10 @@ class Board(Collector):
         with self._lock:
             self._reverted.add((app, because))
         self._reverts.labels(app, because).inc()
+
+    def cut(self, app: str, count: int) -> None:
+        """So many sessions on the colour that was left were cut."""
+        self._cuts.labels(app).inc(count)
 
     def probed(self, app: str, colour: Colour, took_s: float) -> None:
         """One probe ended."""

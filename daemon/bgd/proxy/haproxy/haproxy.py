@@ -22,6 +22,7 @@ from bgd.proxy.adapter import Answered, Running, RunningServer, Texts, Written
 from bgd.proxy.blocks import Block, Blocks
 from bgd.proxy.errors import WorldError
 from bgd.proxy.haproxy import check, hop, proof, runtime, servers, stat, text
+from bgd.proxy.haproxy.sessions import Sessions
 from bgd.proxy.machine import Machine
 from bgd.proxy.names import backend, by_name
 from bgd.proxy.routes import Frontend
@@ -55,6 +56,8 @@ class HAProxy:
         self.permitted_file, self.latched_file = self.folder / "permitted.map", self.folder / "latched.map"
         self._map_text = files.read(self.map_file) or ""
         self._counted: tuple[str, dict[str, stat.Counts]] = "", {}
+        self._sessions = Sessions(self._ask, self._master, self.map_file)
+        self._over = hop.Over()
 
     # The text
 
@@ -68,6 +71,7 @@ class HAProxy:
             "latch_s": hop.LATCH_S,
             "wait": hop.WAIT,
             "hop_server": hop.SERVER,
+            "went_over": hop.WENT_OVER,
             "hop": partial(hop.place, self._node, self.folder),
             "owner": text.owner(self.folder),
             "reached": text.reached,
@@ -172,6 +176,16 @@ class HAProxy:
         if worker != worker_before:
             return dict.fromkeys(names)
         return {place: stat.between(before.get(name), now.get(name)) for place, name in names.items()}
+
+    def sessions(self, apps: Collection[str]) -> Mapping[tuple[str, Colour], int | None]:
+        return self._sessions.counted(apps)
+
+    def cut(self, app: str, colour: Colour) -> int:
+        return self._sessions.cut(app, colour)
+
+    def went_over(self) -> bool:
+        info, said = self._ask(["show info", f"get var {hop.WENT_OVER}"])
+        return self._over.seen(runtime.info(info, "Pid"), runtime.variable(said), time.monotonic())
 
     def old_workers(self) -> int | None:
         processes = runtime.processes(self._master)

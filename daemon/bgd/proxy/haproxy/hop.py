@@ -18,6 +18,8 @@ from bgd.proxy.names import backend
 
 SERVER = "bgd_other"
 """The hop's name among a colour's servers. It is no server of the app."""
+WENT_OVER = "proc.bgd_over"
+"""The variable that is another one each time that a request is led over."""
 LATCH_S = 10
 WAIT = {"whole_ms": 1000, "step_ms": 250, "most": 1000}
 """Without permission: how long live is waited for, how often it is tried meanwhile, and how many may wait."""
@@ -37,6 +39,20 @@ def times(permitted: Mapping[str, Permission]) -> dict[str, int]:
     """Backend that may be left → until when, as HAProxy tells the time."""
     ahead_s = time.time() - time.monotonic()
     return {backend(app, each.live): int(each.until_s + ahead_s) for app, each in permitted.items()}
+
+
+class Over:
+    """Whether requests go over, by WENT_OVER: while the latch holds, they do so without a word."""
+
+    def __init__(self) -> None:
+        self._seen: object = None
+        self._until_s = float("inf")
+
+    def seen(self, worker: str, variable: str | None, now_s: float) -> bool:
+        """Take in what this worker says; another worker may have led any."""
+        if (worker, variable) != self._seen:
+            self._seen, self._until_s = (worker, variable), now_s + LATCH_S + 2.0
+        return now_s < self._until_s
 
 
 def steps(until: Mapping[str, int], standing: Mapping[str, str], may: Path, over: Path) -> list[str]:

@@ -53,6 +53,15 @@ def processes(path: Path) -> Processes | None:
     return Processes(len(old.split("\n")[1:-1]), int(failed[1]) if failed else 0)
 
 
+def ask_master(path: Path, lines: str) -> str:
+    """What the master says to these lines, the last of which is `quit`. Raises OSError."""
+    try:
+        with _master(path) as master:
+            return _ask_on(master, lines)
+    except OSError as error:
+        raise OSError(f"{path}: {error.strerror or error}") from error
+
+
 def order_reload(path: Path) -> str:
     """Ask the master to reload; what it says of it, if it is one that does. Raises OSError.
 

@@ -31,6 +31,7 @@ from bgd.proxy.nginx.counting import Counting
 from bgd.proxy.nginx.door import Generation
 from bgd.proxy.nginx.flags import Flags
 from bgd.proxy.nginx.resolving import Places
+from bgd.proxy.nginx.sessions import Addresses, Sessions
 from bgd.proxy.nginx.slots import Slots
 from bgd.proxy.nginx.virtual import virtual
 from bgd.proxy.routes import Frontend
@@ -74,6 +75,8 @@ class Nginx(ServersByReload):
         self._tidied = False
         self._places = Places()
         self._standing = text.Standing(self.folder, self._streams, self._part)
+        self._addresses = Addresses(self.folder, self._standing)
+        self._sessions = Sessions(self._addresses, self._users, self.old_workers)
         self._counting = Counting(settings, machine, self.folder, self._standing)
 
     # The text
@@ -189,6 +192,16 @@ class Nginx(ServersByReload):
     def traffic(self, apps: Collection[str]) -> Mapping[tuple[str, Colour], Answered | None]:
         return self._counting.answered(apps)
 
+    def sessions(self, apps: Collection[str]) -> Mapping[tuple[str, Colour], int | None]:
+        return self._sessions.counted(apps)
+
+    def cut(self, app: str, colour: Colour) -> int:
+        """nginx ends the sessions of no colour by command, and the kernel ends none for a plain user."""
+        return 0
+
+    def went_over(self) -> bool:
+        return self._sessions.went_over()
+
     def needs_reload(
         self, wanted: Iterable[Server], running: Mapping[str, RunningServer], healthy: frozenset[str]
     ) -> bool:
@@ -218,9 +231,15 @@ class Nginx(ServersByReload):
         master = self._process()
         return workers.of(master) if master else None
 
+    def _users(self) -> set[int] | None:
+        """Whom its workers run as."""
+        seen = self._workers()
+        return workers.users(seen) if seen else None
+
     # The reload
 
     def reload(self, structure: str, before: Running) -> None:
+        self._addresses.note()
         if before.structure is None and (lacks := self._lacks()):
             raise WorldError(Because.RELOAD_FAILED, lacks)
         self._counting.prepare()

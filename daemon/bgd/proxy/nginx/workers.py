@@ -4,7 +4,7 @@ Rule that lives here: what cannot be seen is unknown, never none.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
@@ -20,6 +20,14 @@ def of(master: int) -> dict[int, bool] | None:
         return None
     titles = {int(pid): _title(pid) for pid in children}
     return {pid: "shutting down" in title for pid, title in titles.items() if "worker process" in title}
+
+
+def users(pids: Iterable[int]) -> set[int] | None:
+    """Whom these processes run as; None when one cannot be seen."""
+    try:
+        return {(PROC / str(pid)).stat().st_uid for pid in pids}
+    except OSError:
+        return None
 
 
 def ports(master: int) -> set[int]:
