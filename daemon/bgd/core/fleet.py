@@ -113,10 +113,12 @@ def _proved(member: Member, desired: Desired) -> bool:
 
 
 def _refuses(member: Member, wish: Desired | None) -> bool:
+    """A restored store may give a number twice: then what the order is newer than tells its wish apart."""
     return (
         wish is not None
         and (member.because in REFUSALS or member.refused)
         and member.desired == Desired(wish.colour, wish.generation)
+        and member.after >= (wish.order.after if wish.order else 0)
     )
 
 

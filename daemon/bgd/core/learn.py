@@ -54,7 +54,8 @@ from bgd.core.reasons import Because
 
 def learn(knowledge: Knowledge, event: Event, *, now_s: float, at: str) -> Knowledge:
     """Fold one event into what is known of one app."""
-    return keep_time(_refuse(_catch_up(_fold(knowledge, event, now_s, at)), now_s), now_s)
+    learnt = _uncount(_refuse(_catch_up(_fold(knowledge, event, now_s, at)), now_s))
+    return keep_time(learnt, now_s)
 
 
 def _fold(knowledge: Knowledge, event: Event, now_s: float, at: str) -> Knowledge:
@@ -180,12 +181,13 @@ def _sessions(k: Knowledge, event: SessionsSeen, now_s: float) -> Knowledge:
     be seen twice: between a try and its next one a request is open, and no session is."""
     if event.asked_s < k.settled_s or k.serving is None:
         return k
-    idle, before = k.serving.colour.other, k.sessions
-    empty = event.sessions.get(idle) == 0
+    idle, before, counted = k.serving.colour.other, k.sessions, dict(event.sessions)
+    if not _live_answers(k):
+        counted[idle] = counted.get(idle) or None
+    empty = counted.get(idle) == 0
     drained = empty and before.empty
     taken_back = before.open.get(idle) == 0 and not empty
     due = now_s - before.told_s >= SESSIONS_TOLD_S or event.cut != before.cut or taken_back
-    counted = dict(event.sessions)
     if empty and not drained:
         due, counted[idle] = False, before.open.get(idle)
     if not (drained or due):
@@ -193,6 +195,18 @@ def _sessions(k: Knowledge, event: SessionsSeen, now_s: float) -> Knowledge:
     if (counted, event.cut) == (before.open, before.cut):
         return k if empty == before.empty else replace(k, sessions=replace(before, empty=empty))
     return replace(k, sessions=Sessions(open=counted, cut=event.cut, told_s=now_s, empty=empty))
+
+
+def _uncount(k: Knowledge) -> Knowledge:
+    """While live has no healthy backend the proxy may go over by itself: no colour is known to be empty."""
+    if k.serving is None or k.sessions.open.get(k.serving.colour.other) != 0 or _live_answers(k):
+        return k
+    return replace(k, sessions=Sessions(cut=k.sessions.cut))
+
+
+def _live_answers(k: Knowledge) -> bool:
+    healths = k.healths[k.serving.colour] if k.serving else {}
+    return any(health.healthy for health in healths.values())
 
 
 def _live(k: Knowledge, key: LiveKey, now_s: float) -> Knowledge:

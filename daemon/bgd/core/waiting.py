@@ -89,9 +89,8 @@ def row_12_at_once(s: Snapshot) -> Action | None:
         return Flip(s.wish)
     if not s.target.alive:
         return None
-    prepared = s.wish.order is not None and s.node in s.wish.order.prepared
-    rescue = _serves_nobody(s) and s.wish_age_s <= s.policy.patience_s
-    return Flip(s.wish) if prepared or s.serving is None or rescue else None
+    patient = s.wish_age_s <= s.policy.patience_s
+    return Flip(s.wish) if s.serving is None or (patient and (_serves_nobody(s) or _prepared(s))) else None
 
 
 def row_13_expired(s: Snapshot) -> Action | None:
@@ -200,6 +199,16 @@ def _only_its_number(s: Snapshot) -> bool:
 def _serves_nobody(s: Snapshot) -> bool:
     """What is served has no healthy backend: known to be so, not merely unknown."""
     return s.serving is not None and s.colours[s.serving.colour].dead
+
+
+def _prepared(s: Snapshot) -> bool:
+    """This node has said yes to it, and what it said yes to is all that the colour runs."""
+    return (
+        s.wish is not None
+        and s.wish.order is not None
+        and s.node in s.wish.order.prepared
+        and not s.target.mixed
+    )
 
 
 def _forced(s: Snapshot) -> bool:

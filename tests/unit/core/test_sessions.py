@@ -62,7 +62,8 @@ def test_a_lone_none_at_the_beginning_is_not_told() -> None:
     """Nor is it a number yet."""
     node = left()
     counted(node, 0)
-    assert told(node) is None and drains(node)
+    assert told(node) is None
+    assert drains(node)
     counted(node, 0)
     assert told(node) == 0
 
@@ -83,7 +84,8 @@ def test_what_was_counted_before_a_flip_is_void() -> None:
     counted(node, 0)
     asked_s = node.now_s
     node.wish(GREEN, 11).wait(1).act()
-    assert node.k.serving is not None and node.k.serving.colour is GREEN
+    assert node.k.serving is not None
+    assert node.k.serving.colour is GREEN
     assert node.k.sessions.open == {}
 
     node.see(SessionsSeen("shop", asked_s, {Colour.BLUE: 0, Colour.GREEN: 0}))
@@ -98,3 +100,27 @@ def test_what_was_cut_is_told_at_once() -> None:
     counted(node, 7)
     counted(node, 2, cut=5)
     assert (told(node), node.k.sessions.cut) == (2, 5)
+
+
+def test_while_live_answers_to_nobody_no_colour_is_known_to_be_empty() -> None:
+    """The proxy may go over by itself before this node does, and whoever it brings may stay long."""
+    node = left()
+    counted(node, 0)
+    counted(node, 0)
+    assert not drains(node)
+
+    node.probe(BLUE, False)
+    assert told(node) is None
+    assert drains(node)
+    counted(node, 0)
+    counted(node, 0)
+    assert told(node) is None
+    assert drains(node)
+    for _ in range(10):
+        counted(node, 2)
+    assert told(node) == 2
+
+    node.probe(BLUE, True)
+    counted(node, 0)
+    counted(node, 0)
+    assert told(node) == 0
