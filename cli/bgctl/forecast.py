@@ -35,10 +35,9 @@ class Forecast:
 
 def made(errand: Errand, seen: App) -> Forecast:
     """Every member's answer to a preparation that nothing follows."""
-    with prepare.held(errand, seen, dry=True) as preparation:
-        app = prepare.answered(errand, seen, preparation)
-    asked = Round(preparation.preparation, errand.without)
-    return Forecast(app, asked, _ending(app, asked))
+    with prepare.begun(errand, seen, dry=True) as phase:
+        app = phase.answered()
+    return Forecast(app, phase.asked, _ending(app, phase.asked))
 
 
 def _ending(app: App, asked: Round) -> Ended | None:

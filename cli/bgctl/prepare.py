@@ -7,6 +7,7 @@ is written meanwhile, by whomever, ends it; however it ends, it is withdrawn.
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bgctl import output, progress, rivals, standing, writes
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 def carry_out(errand: Errand, seen: App, reason: str) -> None:
     """Both phases: every member's acknowledgement, then the one transaction."""
-    with held(errand, seen) as preparation:
-        app = acknowledged(errand, seen, preparation)
-        names = [member.node for member in Round(preparation.preparation, errand.without).acknowledged(app)]
-        output.say(f"{app.name}: prepared on {len(names)}/{len(app.members)}")
-        errand.flags = writes.own_flags()
+    with begun(errand, seen) as phase:
+        app = phase.acknowledged()
+        names = [member.node for member in phase.asked.acknowledged(app)]
+        if names:
+            output.say(f"{app.name}: prepared on {len(names)}/{len(app.members)}")
+        errand.flags = flags = writes.own_flags()
         errand.write(
             app,
             lambda: writes.live(
@@ -34,22 +36,22 @@ def carry_out(errand: Errand, seen: App, reason: str) -> None:
                 errand.colour,
                 reason=reason,
                 force=False,
-                flags=errand.flags,
-                held=preparation,
+                flags=flags,
+                held=phase.held,
                 prepared=names,
             ),
         )
-        errand.release = preparation.preparation.release
+        errand.release = phase.held.preparation.release
 
 
 @contextmanager
-def held(errand: Errand, app: App, *, dry: bool = False) -> Iterator["Held"]:
+def begun(errand: Errand, seen: App, *, dry: bool = False) -> Iterator["Phase"]:
     """A preparation of the errand's colour as it is seen now, for as long as this is entered."""
     with errand.call.faults():
         from bgd.store import prepares, records
 
-        releases = standing.asked_for(app, errand.colour, errand.without)
-        asked = Preparation(
+        releases = standing.asked_for(seen, errand.colour, errand.without)
+        preparation = Preparation(
             id=secrets.token_hex(8),
             colour=errand.colour,
             release=next(iter(releases)) if len(releases) == 1 else None,
@@ -57,54 +59,59 @@ def held(errand: Errand, app: App, *, dry: bool = False) -> Iterator["Held"]:
             at=records.now_at(),
             dry=dry,
         )
-        made = prepares.hold(errand.call.client, app.name, asked)
-    if isinstance(made, prepares.Taken):
-        raise rivals.in_progress(app.name, made.preparation)
+        held = prepares.hold(errand.call.client, seen.name, preparation)
+    if isinstance(held, prepares.Taken):
+        raise rivals.in_progress(seen.name, held.preparation)
     errand.withdrawn = False
     try:
-        yield made
+        yield Phase(errand, seen, held, Round(preparation, errand.without))
     finally:
-        errand.withdrawn = made.end()
+        errand.withdrawn = held.end()
 
 
-def acknowledged(errand: Errand, seen: App, held: "Held") -> App:
-    """The app at the moment when every member that is needed has acknowledged."""
-    asked = Round(held.preparation, errand.without)
-    for app in _while_it_stands(errand, seen, held):
-        errand.view.show(progress.preparing(app, asked))
-        if ended := asked.refused(app):
-            raise ended
-        if not asked.waiting(app):
-            return app
-    assert errand.last is not None, "what is followed is shown once at least"
-    raise asked.too_late(errand.last)
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A preparation that is under way."""
 
+    errand: Errand
+    seen: App
+    """The app when it began; the wish is written over that."""
+    held: "Held"
+    asked: Round
 
-def answered(errand: Errand, seen: App, held: "Held") -> App:
-    """The app when every member has said something, or as it is when the time is over."""
-    asked = Round(held.preparation, errand.without)
-    for app in _while_it_stands(errand, seen, held):
-        errand.view.show(progress.preparing(app, asked))
-        if all(asked.answer(member) for member in app.alive if member.node not in errand.without):
-            return app
-    assert errand.last is not None, "what is followed is shown once at least"
-    return errand.last
+    def acknowledged(self) -> App:
+        """The app at the moment when every member that is needed has acknowledged."""
+        app = self.seen
+        for app in self._while_it_stands():
+            if ended := self.asked.refused(app):
+                raise ended
+            if not self.asked.waiting(app):
+                return app
+        raise self.asked.too_late(app)
 
+    def answered(self) -> App:
+        """The app when every living member has said something, or as it is when the time is over."""
+        app = self.seen
+        for app in self._while_it_stands():
+            asked = (member for member in app.alive if member.node not in self.asked.without)
+            if all(self.asked.answer(member) for member in asked):
+                return app
+        return app
 
-def _while_it_stands(errand: Errand, seen: App, held: "Held") -> Iterator[App]:
-    for app in errand.follow():
-        if rivals.moved(seen.live, app.live):
-            raise rivals.superseded(app.name, app.live)
-        there = app.ledger.preparation
-        if there is None or there.id != held.preparation.id:
-            _confirm(errand, app, held)
-        yield app
+    def _while_it_stands(self) -> Iterator[App]:
+        for app in self.errand.follow():
+            if rivals.moved(self.seen.live, app.live):
+                raise rivals.superseded(app.name, app.live)
+            there = app.ledger.preparation
+            if there is None or there.id != self.held.preparation.id:
+                self._confirm(app)
+            self.errand.view.show(progress.preparing(app, self.asked))
+            yield app
 
-
-def _confirm(errand: Errand, app: App, held: "Held") -> None:
-    """Raise unless the preparation is ours still: what was read may be older than it is."""
-    with errand.call.faults():
-        taken = held.taken()
-    if taken is not None:
-        other = taken.preparation
-        raise rivals.in_progress(app.name, other) if other else rivals.lost(app.name)
+    def _confirm(self, app: App) -> None:
+        """Raise unless the preparation is ours still: what was read may be older than it is."""
+        with self.errand.call.faults():
+            taken = self.held.taken()
+        if taken is not None:
+            other = taken.preparation
+            raise rivals.in_progress(app.name, other) if other else rivals.lost(app.name)
