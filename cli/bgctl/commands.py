@@ -21,7 +21,7 @@ _COMMANDS = {
     "status": ("bgctl.status:status", "What is live, and where every node stands."),
     "set-live": ("bgctl.set_live:set_live", "Make a colour live, and wait for every node's proof."),
     "revert": ("bgctl.revert:revert", "Back to the other colour; the release left is rejected."),
-    "wait": ("bgctl.wait:wait", "Wait until a colour is ready, or the fleet has converged."),
+    "wait": ("bgctl.wait:wait", "Wait until a colour is ready or drained, or the fleet has converged."),
     "why": ("bgctl.why:why", "What each node is doing or waiting for, and on which evidence."),
     "watch": ("bgctl.watch:watch", "The live screen of all that, with keys to pause and revert."),
     "history": ("bgctl.history:history", "Who flipped what when, and why."),
