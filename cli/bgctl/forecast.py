@@ -70,10 +70,9 @@ def _put(forecast: Forecast) -> None:
     ]
     output.put_table(("node", "gate", "answer", "because"), rows)
     for nodes, diff in _differences(forecast):
+        listed = ", ".join(nodes)
         output.put()
-        output.put(
-            f"configuration of {', '.join(nodes)}:" if diff else f"{', '.join(nodes)}: no line changes"
-        )
+        output.put(f"{listed} would change:" if diff else f"{listed}: no line of the configuration changes")
         for line in diff.splitlines():
             output.put(f"  {line}")
     output.put()

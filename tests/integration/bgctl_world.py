@@ -22,6 +22,7 @@ from unittest.mock import patch
 from bgctl import commands
 from tests.integration.consul import ConsulServer
 from tests.integration.parts import ROOT
+from tests.integration.waiting import eventually
 from tests.unit.bgctl import fleet
 
 BGCTL = [sys.executable, "-m", "bgctl"]
@@ -157,10 +158,14 @@ class World:
         held = found and found[0].get("Session")
         return str(json.loads(base64.b64decode(found[0]["Value"]))["id"]) if held else ""
 
-    def answers(self, node: str, asked: str, gate: dict[str, Any] | None = None) -> None:
+    def until_asked(self) -> str:
+        """The id of the preparation, once one stands."""
+        return str(eventually(self.asked, "a preparation stands"))
+
+    def answers(self, node: str, asked: str, gate: dict[str, Any] | None = None, diff: str = "") -> None:
         """Write a node's answer to a preparation into its report; to none, when its id is empty."""
         gates = [gate or {"gate": "backends", "ok": True, "detail": "3/3 healthy; blue has 3/3"}]
-        answer = {"id": asked, "ok": gate is None, "gates": gates, "diff": None} if asked else None
+        answer = {"id": asked, "ok": gate is None, "gates": gates, "diff": diff or None} if asked else None
         with self.saying:
             if self.told["shop", node].get("prepared") != answer:
                 self._tell(node, self.told["shop", node] | {"prepared": answer})

@@ -88,7 +88,7 @@ def test_a_gate_that_refuses(fleet: World) -> None:
 def test_a_yes_can_be_taken_back(fleet: World) -> None:
     """A member that has said yes and says no while others still prepare ends it as well."""
     with fleet.started("-o", "json", "set-live", "green") as running:
-        fleet.answers("lb-1", eventually(fleet.asked, "it asks"))
+        fleet.answers("lb-1", fleet.until_asked())
         running.until_said("lb-1  prepared")
         fleet.answers("lb-1", fleet.asked(), COLD)
 
@@ -184,7 +184,7 @@ def test_without_whom(fleet: World, words: list[str], said: str) -> None:
 def test_two_at_once(fleet: World) -> None:
     """Whoever asks while another prepares hears whose flip that is, exit 4; the first goes on."""
     with fleet.started("set-live", "green", "--no-wait") as running:
-        name = eventually(fleet.asked, "the first asks")
+        name = fleet.until_asked()
         by = json.loads(fleet.get("apps/shop/prepare") or "")["by"]
 
         code, because, detail = error(fleet.bgctl("-o", "json", "set-live", "green"))
@@ -200,7 +200,7 @@ def test_two_at_once(fleet: World) -> None:
 def test_force_does_not_wait_for_others(fleet: World) -> None:
     """Who forces asks nobody; whoever was preparing hears that somebody was faster."""
     with fleet.started("-o", "json", "set-live", "green") as running:
-        eventually(fleet.asked, "it asks")
+        fleet.until_asked()
         assert fleet.bgctl("set-live", "green", "--force", "--no-wait", SUDO_USER="bob").exit == 0
 
         code, because, detail = error(running.end())
@@ -213,7 +213,7 @@ def test_force_does_not_wait_for_others(fleet: World) -> None:
 def test_a_revert_does_not_wait(fleet: World) -> None:
     """A wish that the daemons write while somebody prepares is not held up, and ends the preparation."""
     with fleet.started("-o", "json", "set-live", "green") as running:
-        eventually(fleet.asked, "it asks")
+        fleet.until_asked()
         wish = {"schema": 1, "kind": "revert", "colour": "blue", "by": "bgd on lb-1", "after": 1}
         fleet.transact({"apps/shop/live": "blue ", "apps/shop/order": json.dumps(wish)})
 
@@ -226,7 +226,7 @@ def test_a_revert_does_not_wait(fleet: World) -> None:
 def test_redeployed_meanwhile(fleet: World) -> None:
     """Another release deployed while it is prepared was not asked for: exit 4, and nothing is written."""
     with fleet.started("-o", "json", "set-live", "green") as running:
-        fleet.answers("lb-1", eventually(fleet.asked, "it asks"))
+        fleet.answers("lb-1", fleet.until_asked())
         fleet.tells("lb-2", release="2.6.0")
 
         code, because, detail = error(running.end())
@@ -255,7 +255,7 @@ def test_two_releases_are_not_one_flip(fleet: World) -> None:
 def test_the_preparation_is_lost(fleet: World) -> None:
     """A preparation whose session was ended by somebody else is told as lost, and nothing is written."""
     with fleet.started("-o", "json", "set-live", "green") as running:
-        eventually(fleet.asked, "it asks")
+        fleet.until_asked()
         fleet.consul.request("PUT", f"/v1/session/destroy/{session(fleet)['ID']}")
 
         code, because, detail = error(running.end())
@@ -273,7 +273,7 @@ def test_killed_while_it_prepares(fleet: World) -> None:
     lasting = prepares.hold(other, "shop", Preparation(id="1", colour=Colour.GREEN))
     assert isinstance(lasting, prepares.Held)
     with fleet.started("set-live", "green") as running:
-        eventually(fleet.asked, "it asks")
+        fleet.until_asked()
         held = session(fleet)
         running.process.kill()
         assert running.end().exit == -9
@@ -293,7 +293,7 @@ def test_killed_while_it_prepares(fleet: World) -> None:
 def test_interrupted_while_it_prepares(fleet: World) -> None:
     """Interrupted while it is prepared, it says that nothing was written, and takes the preparation back."""
     with fleet.started("set-live", "green") as running:
-        eventually(fleet.asked, "it asks")
+        fleet.until_asked()
         running.interrupt()
         ran = running.end()
 
