@@ -125,26 +125,28 @@ class _Page:
         listed = self._apps(max(_LEAST_MEMBERS, room // 4), broken=False) if len(self.scene.apps) > 1 else []
         well = standing.worst(app)[0] in _CALM
         least = min(_LEAST_EVENTS if well else 1, len(self.scene.events))
-        for broken, spaced in ((True, True), (False, True), (False, False)):
+        tries = ((True, True), (False, True), (False, False)) if len(app.members) < room else ()
+        for broken, spaced in tries:
             parts = [listed, *self._parts(app, app.members, broken=broken)]
             lines = _joined(parts, spaced=spaced)
             left = room - len(lines) - spaced
             if left >= least + bool(least):
                 return _joined([lines, self._events(left)], spaced=spaced)
-        return [*_joined([listed, *self._shortened(app, room - len(listed))], spaced=False)]
+        return _joined([listed, *self._shortened(app, room - len(listed))], spaced=False)
 
     def _shortened(self, app: App, room: int) -> list[list[Line]]:
-        """Whoever is well is left out, until the rest fits."""
-        *above, whole = self._parts(app, app.members, broken=False)
-        left = room - sum(map(len, above))
-        if len(whole) <= left:
-            return [*above, whole, self._events(left - len(whole))]
-        members = sorted(app.members, key=lambda member: _is_well(member, app))
-        shown = members[: max(_LEAST_MEMBERS, left - 2)]
-        missing = members[len(shown) :]
+        """Each member on one line; whoever is well is left out, until the rest fits."""
+        above = self._parts(app, (), broken=False)[:-1]
+        left = room - sum(map(len, above)) - 1
+        if len(app.members) <= left:
+            members = self._members(app, app.members, broken=False)
+            return [*above, members, self._events(left + 1 - len(members))]
+        ranked = sorted(app.members, key=lambda member: _is_well(member, app))
+        fitting = max(_LEAST_MEMBERS, left - 1)
+        shown, missing = ranked[:fitting], ranked[fitting:]
         well = sum(_is_well(member, app) for member in missing)
         more = Text(f"and {len(missing)} more, {well} of them well", "dim")
-        return [*above, self._parts(app, shown, broken=False)[-1], self._drawn(more)]
+        return [*above, self._members(app, shown, broken=False), self._drawn(more)]
 
     def _parts(self, app: App, members: Sequence[Member], *, broken: bool) -> list[list[Line]]:
         title = self._title(app) + ([] if broken else self._worst(app))
