@@ -4,24 +4,23 @@ Per app at most one action of the table at a time, and one sync for the whole pr
 worker never decides: it carries out, writes to disk what was proved, and posts what came of it.
 """
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import structlog
 
-from bgd.core import advance, memory
+from bgd.core import advance
 from bgd.core.actions import FallBack, Flip, Prepare, Repair, Take, Touch, Warm, Write
 from bgd.core.advance import Failed, Overtaken, Written
 from bgd.core.knowledge import Knowledge
 from bgd.core.model import Colour, Gate, Prepared, Serving, Wanted
 from bgd.core.permission import Permission
+from bgd.keeper import Keeper
 from bgd.ports import Clock, Forecast, Proxy, State, Still, Store, Warmup
 
-WORKERS = 64
+WORKERS = 256
 """So many apps at once may wait for the reload that brings them in: they share it."""
 YIELD_S = 0.0002
 
@@ -108,12 +107,12 @@ class Hands:
         self._beside = ThreadPoolExecutor(WORKERS, thread_name_prefix="beside")
         """What takes its time and changes nothing: no flip waits for a worker behind it."""
         self._closing = False
-        self._disk = threading.Lock()
-        self._saved: dict[str, Mapping[str, Any]] = {}
-        self._clean: dict[str, Knowledge] = {}
-        """What is known to stand on disk as it is: most ticks change nothing."""
-        self.unsaved: set[str] = set()
-        """Apps whose last write failed: it was said once, and is tried again with each tick."""
+        self._keeper = Keeper(state, clock, self._start)
+
+    @property
+    def unsaved(self) -> set[str]:
+        """Apps whose last write to disk failed; it is tried again with each tick."""
+        return self._keeper.unsaved
 
     def close(self) -> None:
         """Let what is under way end; start nothing more."""
@@ -127,7 +126,7 @@ class Hands:
         def work() -> None:
             outcome = self._outcome(app, touch, knowledge)
             if isinstance(outcome, Serving):
-                self._save(replace(knowledge, serving=outcome))
+                self._keeper.prove(knowledge, outcome)
             self._post(Finished(app, touch, outcome))
 
         self._start(work)
@@ -172,17 +171,11 @@ class Hands:
 
     def remember(self, knowledge: Knowledge) -> None:
         """Start writing to disk what changed, if anything has."""
-        if self._clean.get(knowledge.app) is knowledge:
-            return
-        if self._remembered(knowledge) != self._saved.get(knowledge.app):
-            self._start(lambda: self._save(knowledge))
-        else:
-            self._clean[knowledge.app] = knowledge
+        self._keeper.remember(knowledge)
 
     def forget(self, app: str) -> None:
         """The app is gone: so is what was said of it."""
-        self._saved.pop(app, None)
-        self._clean.pop(app, None)
+        self._keeper.forget(app)
 
     def _start(self, work: Callable[[], None], workers: ThreadPoolExecutor | None = None) -> None:
         def guarded() -> None:
@@ -228,26 +221,6 @@ class Hands:
                 return advance.fallen(knowledge, touch, result, at=self._clock.at())
             case Flip(desired):
                 return advance.serving(knowledge, desired, result, at=self._clock.at())
-
-    def _save(self, knowledge: Knowledge) -> None:
-        """Write whole. A full disk loses nothing that is served: it is said once, and tried again."""
-        app = knowledge.app
-        remembered = self._remembered(knowledge)
-        with self._disk:
-            if remembered == self._saved.get(app):
-                return
-            try:
-                self._state.save(app, remembered)
-            except OSError as error:
-                if app not in self.unsaved:
-                    self._log.error("state not written", app=app, error=str(error))
-                self.unsaved.add(app)
-                return
-            self.unsaved.discard(app)
-            self._saved[app] = remembered
-
-    def _remembered(self, knowledge: Knowledge) -> dict[str, Any]:
-        return memory.remember(knowledge, now_s=self._clock.now_s(), wall_s=self._clock.wall_s())
 
 
 def _colour(touch: Flip | Repair | FallBack) -> Colour:
