@@ -3,12 +3,16 @@
 Rules: a contender is flipped by a plain PUT of its key, and takes its turns under the same load.
 """
 
+import re
 import shutil
+import signal
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from bench import by_hand
@@ -63,11 +67,39 @@ class Bgd(Contender):
 
     name, key_prefix = "bgd", "bluegreen"
     proxy: type[Proxy] = Haproxy
+    PROBED = 'probe = { interval = "1s" }\n'
 
     def start(self, stack: ExitStack) -> None:
-        proxy = stack.enter_context(self.proxy(self.folder))
-        self.daemon = stack.enter_context(Daemon(self.folder, self.consul, proxy, list(self.apps)))
+        self.beside = stack.enter_context(self.proxy(self.folder))
+        began_s = time.monotonic()
+        self.daemon = Daemon(self.folder, self.consul, self.beside, list(self.apps), self.PROBED)
+        stack.enter_context(self.daemon)
         self.port = self.daemon.port
+        self.start_s = self.proved_after(began_s)
+
+    def again(self) -> float:
+        """Start anew beside what was kept; how long that took, in seconds."""
+        self.daemon.stop()
+        began_s = time.monotonic()
+        self.daemon.start()
+        return self.proved_after(began_s)
+
+    def proved_after(self, began_s: float) -> float:
+        until(f"{self.name} has proved every app", self.all_proved, timeout_s=READY_S)
+        return time.monotonic() - began_s
+
+    def all_proved(self) -> bool:
+        """Whether every app serves what its key names, proved, with a verdict of its own."""
+        said = fetch(self.daemon.status, "GET", "/status") or {"apps": ()}
+        well = [each for each in said["apps"] if each["because"] in ("converged", "probation")]
+        return len(well) == len(self.apps)
+
+    def probe_each(self, interval: str) -> None:
+        """Probe so often from now on."""
+        settings = self.daemon.configuration.read_text()
+        changed = re.sub('interval = ".*?"', f'interval = "{interval}"', settings)
+        self.daemon.configuration.write_text(changed)
+        self.daemon.signal(signal.SIGHUP)
 
 
 class BgdOnNginx(Bgd):
@@ -130,7 +162,7 @@ def contenders(proxy: str) -> list[type[Contender]]:
     return [Bgd, Follower, *([ConsulTemplate] if shutil.which("consul-template") else [])]
 
 
-def backends_of(names: Sequence[str], backends: Backends) -> Apps:
-    """Share the backends' addresses out to the apps, two of each colour."""
+def backends_of(names: Sequence[str], backends: Backends, each: int) -> Apps:
+    """Share the backends' addresses out to the apps, so many of each colour."""
     blue, green = iter(backends.of("blue")), iter(backends.of("green"))
-    return {name: {"blue": [next(blue), next(blue)], "green": [next(green), next(green)]} for name in names}
+    return {name: {"blue": list(islice(blue, each)), "green": list(islice(green, each))} for name in names}
