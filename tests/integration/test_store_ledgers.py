@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bgd.core.events import CatalogSeen, LiveSeen, StoreDenied, StoreHeard
 from bgd.core.model import Colour, Desired, Ledger
 from bgd.store import catalog_watch, follow, records, wish_watch
+from bgd.store.client import Client
 from bgd.store.ops import Delete, Op, Set
 from tests.integration import consul
 from tests.integration.consul import ConsulServer
-from tests.integration.store_world import Mailbox, app, client, fleet
+from tests.integration.store_world import WITHIN_S, Mailbox, app, client, fleet
 from tests.integration.waiting import eventually
 
 APP = "bluegreen/apps/shop"
@@ -106,13 +109,13 @@ def test_news_of_one_app_does_not_keep_the_others_waiting(
     monkeypatch.setattr(wish_watch, "OVERDUE_S", 0.3)
     with fleet(consul_server, app("shop"), app("web")) as (_, mailbox):
         mailbox.wait(LiveSeen)
-        colours = iter(["blue", "green"] * 200)
+        colours = cycle(["blue", "green"])
 
         def heard() -> bool:
             consul_server.put(f"{APP}/live", next(colours))
             return any(heard.app is None for heard in mailbox.of(StoreHeard))
 
-        eventually(heard, within_s=2)
+        eventually(heard, within_s=WITHIN_S)
 
 
 def test_the_same_catalog_is_told_again_after_a_fault(lasting_consul: ConsulServer) -> None:
@@ -161,3 +164,30 @@ def test_a_ledger_that_is_hidden_is_not_empty(guarded: ConsulServer, monkeypatch
             mailbox.forget()
             guarded.grant("daemon", WRITE)
             assert mailbox.wait(LiveSeen) == whole
+
+
+def test_a_right_that_comes_back_meanwhile(guarded: ConsulServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was hidden when the keys were read is not gone because it may be asked for a moment later."""
+    monkeypatch.setattr(wish_watch, "WAIT_S", 0.2)
+    token = guarded.grant("daemon", WRITE)
+    guarded.put(f"{APP}/live", "green")
+    guarded.put(f"{APP}/pause", "deploy")
+    look, given_back = Client.look, []
+
+    def later(one: Client, key: str, *, consistent: bool = False) -> Any:
+        if key == f"{APP}/pause" and not given_back:
+            guarded.grant("daemon", WRITE)
+            eventually(lambda: look(one, key, consistent=True)[1], "the right is back")
+            given_back.append(key)
+        return look(one, key, consistent=consistent)
+
+    monkeypatch.setattr(Client, "look", later)
+    with fleet(guarded, token=token) as (store, mailbox):
+        store.publish("shop", TOLD)
+        whole = mailbox.wait(LiveSeen)
+        eventually(lambda: guarded.get("bluegreen/nodes/shop/lb-1"))
+        mailbox.forget()
+        guarded.grant("daemon", HIDDEN["pause"])
+        mailbox.wait(StoreDenied)
+        assert mailbox.wait(LiveSeen) == whole
+        assert all(seen == whole for seen in mailbox.of(LiveSeen))

@@ -172,7 +172,10 @@ class WishWatch:
             self._presence.prove_right(app)
         for key in kinds.values():
             # A right that is lost hides a key from a tree without a word, but not from a question for it.
-            self._client.look(key, consistent=True)
+            if self._client.look(key, consistent=True)[1] is not None:
+                raise StoreFault(
+                    Fault.DENIED, f"{key} was hidden from us just before, or has only just come back"
+                )
 
 
 class _Once:
