@@ -55,7 +55,7 @@ def good(shop: Shop, colour: str) -> bool:
 
 def until_good(shop: Shop, colour: str) -> None:
     """Wait until the colour's release has served its probation and is written down."""
-    eventually(lambda: good(shop, colour), f"{colour} is known good", within_s=15)
+    eventually(lambda: good(shop, colour), f"{colour} is known good")
 
 
 def to_green(shop: Shop) -> int:
@@ -71,7 +71,7 @@ def way_back(shop: Shop) -> bool:
     return bool((shop.report().get("way_back") or {}).get("open"))
 
 
-def answers(shop: Shop, colour: str, *, within_s: float = 15) -> None:
+def answers(shop: Shop, colour: str, *, within_s: float = 30) -> None:
     """Wait until customers are answered by a colour."""
     eventually(lambda: shop.answer() == colour, f"{colour} answers at {shop.node}", within_s=within_s)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.in_time import anew_when_too_slow, in_time
 from tests.integration.load import Load
 from tests.integration.revert_world import Seen, goes_bad, reverted, seen, shop_of, to_green
 from tests.integration.shop import Shop
@@ -21,7 +22,7 @@ HOWS = ("fails", "refuses", "hangs", "slow")
 EITHER = pytest.mark.parametrize("kind", ["haproxy", "nginx"])
 
 
-def customers_of(shop: Shop, how: str, *, well_s: float = 0.0, within_s: float = 15.0) -> Seen:
+def customers_of(shop: Shop, how: str, *, well_s: float = 0.0, within_s: float = 30.0) -> Seen:
     """What customers see of a green that serves well for a while, then goes bad, until blue has reopened."""
     generation = to_green(shop)
     with Load(shop.port, folder=shop.folder, slow=2, streams=2, websockets=2) as load:
@@ -37,6 +38,7 @@ def customers_of(shop: Shop, how: str, *, well_s: float = 0.0, within_s: float =
     return seen(load, began_ns)
 
 
+@anew_when_too_slow
 @pytest.mark.parametrize(
     ("kind", "how"),
     [
@@ -50,12 +52,13 @@ def test_green_goes_bad_and_blue_reopens(tmp_path: Path, kind: str, how: str) ->
     with shop_of(tmp_path, kind) as shop:
         saw = customers_of(shop, how)
         print(f"{kind}, {how}: {saw}")
-        assert saw.lasted_s <= MOST_S, str(saw)
+        in_time(saw.lasted_s, MOST_S, str(saw))
         if how == "refuses":  # the proxy goes over by itself; what is under way in a backend dies with it
             assert len(saw.failed) <= MOST_UNDER_WAY, str(saw)
         shop.until_well()
 
 
+@anew_when_too_slow
 @pytest.mark.soak
 @pytest.mark.parametrize("how", HOWS)
 @EITHER
@@ -64,15 +67,16 @@ def test_green_goes_bad_later(tmp_path: Path, kind: str, how: str) -> None:
     with shop_of(tmp_path, kind, probation="5s") as shop:
         saw = customers_of(shop, how, well_s=AFTER_S)
         print(f"{kind}, {how} after {AFTER_S:g} s: {saw}")
-        assert saw.lasted_s <= MOST_S, str(saw)
+        in_time(saw.lasted_s, MOST_S, str(saw))
 
 
+@anew_when_too_slow
 @pytest.mark.soak
 @pytest.mark.parametrize("how", ["fails", "refuses", "hangs"])
 @EITHER
 def test_green_goes_bad_with_the_probes_of_the_defaults(tmp_path: Path, kind: str, how: str) -> None:
     """Probes each second, of 800 ms, and 3 of them."""
     with shop_of(tmp_path, kind, probe="") as shop:
-        saw = customers_of(shop, how, within_s=20.0)
+        saw = customers_of(shop, how, within_s=40.0)
         print(f"{kind}, {how}, defaults: {saw}")
-        assert saw.lasted_s <= MOST_BY_DEFAULT_S, str(saw)
+        in_time(saw.lasted_s, MOST_BY_DEFAULT_S, str(saw))
