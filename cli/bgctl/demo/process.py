@@ -79,7 +79,7 @@ def scratch(prefix: str) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=prefix, dir="/tmp" if too_long else None)  # noqa: S108 (made anew)
 
 
-def until(what: str, true: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+def until(what: str, true: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
     """Return as soon as `true()` is; raise LateError when it is not in time."""
     deadline_s = time.monotonic() + timeout_s
     while not true():
@@ -168,7 +168,7 @@ class Process:
     def alive(self) -> bool:
         return self.child is not None and self.child.poll() is None
 
-    def until_ready(self, what: str, true: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+    def until_ready(self, what: str, true: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
         """Like `until`, but a child that ended, or is late, is shown with its last words."""
 
         def ready() -> bool:
