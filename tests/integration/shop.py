@@ -167,7 +167,7 @@ class Shop:
     def because(self, app: str = "shop") -> str:
         return str(self.report(app).get("because", ""))
 
-    def until_serving(self, colour: str, app: str = "shop", *, within_s: float = 15.0) -> None:
+    def until_serving(self, colour: str, app: str = "shop", *, within_s: float = 30.0) -> None:
         """Wait until a colour is served, proved, and nothing is left to do."""
 
         def serves() -> bool:
@@ -181,14 +181,14 @@ class Shop:
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.report(app)}\n{self.bgd.last_words()}") from None
 
-    def until_because(self, because: str, app: str = "shop", *, within_s: float = 15.0) -> None:
+    def until_because(self, because: str, app: str = "shop", *, within_s: float = 30.0) -> None:
         """Wait until bgd says a reason."""
         try:
             eventually(lambda: self.because(app) == because, f"{app} says {because}", within_s=within_s)
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.report(app)}\n{self.bgd.last_words()}") from None
 
-    def until_well(self, *, within_s: float = 15.0) -> None:
+    def until_well(self, *, within_s: float = 30.0) -> None:
         """Wait until the wish is served and nothing is in its way."""
         well = ("converged", "probation")
         try:

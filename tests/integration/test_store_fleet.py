@@ -135,7 +135,7 @@ def test_a_killed_consul_is_lost_and_comes_back(lasting_consul: ConsulServer) ->
         before = mailbox.wait(LiveSeen, says(Colour.BLUE))
         mailbox.forget()
         lasting_consul.kill()
-        assert "bluegreen/apps/" in mailbox.wait(StoreLost, within_s=1).detail
+        assert "bluegreen/apps/" in mailbox.wait(StoreLost).detail
         lasting_consul.start()
         assert mailbox.wait(LiveSeen) == before
 
@@ -298,15 +298,15 @@ def test_members_are_read_while_wanted(consul_server: ConsulServer) -> None:
         two.publish("shop", {**TOLD, "node": "lb-2", "because": "converged"})
         eventually(lambda: consul_server.get(REPORT) and consul_server.get("bluegreen/nodes/shop/lb-2"))
         one.follow_members("shop", True)
-        seen = mailbox.wait(MembersSeen, lambda seen: len(seen.members) == 2, within_s=2)
+        seen = mailbox.wait(MembersSeen, lambda seen: len(seen.members) == 2)
         assert [(m.node, m.alive, m.proved) for m in seen.members] == [
             ("lb-1", True, True),
             ("lb-2", True, True),
         ]
         two.close()
-        mailbox.wait(MembersSeen, lambda seen: not seen.members[1].alive, within_s=3)
+        mailbox.wait(MembersSeen, lambda seen: not seen.members[1].alive)
         consul_server.put("bluegreen/nodes/shop/lb-2", records.encode(records.gone("alice")))
-        mailbox.wait(MembersSeen, lambda seen: [m.node for m in seen.members] == ["lb-1"], within_s=3)
+        mailbox.wait(MembersSeen, lambda seen: [m.node for m in seen.members] == ["lb-1"])
         one.follow_members("shop", False)
 
 
@@ -413,8 +413,8 @@ def test_the_configuration_changes(consul_server: ConsulServer) -> None:
         eventually(lambda: consul_server.get(REPORT))
         mailbox.forget()
         store.reconfigure([app("web")])
-        assert set(mailbox.wait(LiveSeen, lambda seen: "web" in seen.keys, within_s=2).keys) == {"web"}
-        mailbox.wait(CatalogSeen, lambda seen: seen.app == "web", within_s=2)
+        assert set(mailbox.wait(LiveSeen, lambda seen: "web" in seen.keys).keys) == {"web"}
+        mailbox.wait(CatalogSeen, lambda seen: seen.app == "web")
         assert '"by":"lb-1"' in eventually(lambda: "gone" in (r := consul_server.get(REPORT) or "") and r)
         store.publish("shop", TOLD)
         store.reconfigure([app("web"), app("shop")])

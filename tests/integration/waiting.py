@@ -8,7 +8,7 @@ STEP_S = 0.005
 
 
 def eventually(
-    true: Callable[[], Any], what: str = "what the test waits for", *, within_s: float = 15.0
+    true: Callable[[], Any], what: str = "what the test waits for", *, within_s: float = 30.0
 ) -> Any:
     """Poll until something is so, and give it; a failed test when it never is."""
     end_s = time.monotonic() + within_s

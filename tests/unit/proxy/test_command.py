@@ -1,5 +1,7 @@
 """The host's commands: each has an end, and few words."""
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -34,15 +36,18 @@ def test_a_command_that_hangs_is_killed_with_its_children() -> None:
     said = command.run(["sh", "-c", "sleep 60 & sleep 60"], 0.2)
 
     assert said == "sh did not end within 0.2 s"
-    assert time.monotonic() - begun_s < 5
+    assert time.monotonic() - begun_s < 30
 
 
-def test_a_command_that_leaves_something_running_has_ended() -> None:
+def test_a_command_that_leaves_something_running_has_ended(tmp_path: Path) -> None:
     """A reload may start a proxy that keeps the command's output open."""
+    left = tmp_path / "pid"
     begun_s = time.monotonic()
-
-    assert command.run(["sh", "-c", "sleep 3 & exit 0"], 30.0) == ""
-    assert time.monotonic() - begun_s < 2
+    try:
+        assert command.run(["sh", "-c", 'sleep 60 & echo $! > "$0"', str(left)], 50.0) == ""
+        assert time.monotonic() - begun_s < 30
+    finally:
+        os.kill(int(left.read_text()), signal.SIGKILL)
 
 
 def test_a_command_that_never_stops_talking() -> None:

@@ -134,8 +134,8 @@ def test_an_answer_without_end_is_a_fault(kind: bytes, monkeypatch: pytest.Monke
 
 def test_an_answer_that_trickles_ends_in_time() -> None:
     """The limit is for the whole answer: one that comes byte by byte does not outlast it."""
-    _, exchange = served(b"HTTP/1.1 200 OK\r\n", *[b"x"] * 400, limit_s=0.1)
+    _, exchange = served(b"HTTP/1.1 200 OK\r\n", *[b"x"] * 4000, limit_s=0.1)
     began_s = time.monotonic()
     with pytest.raises(WireFault, match="no answer within"):
         exchange()
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 10
