@@ -1,38 +1,31 @@
-"""Something of a fleet is killed in the middle of an order: what is done, and what has to be true afterwards.
+"""Something of a fleet is killed in the middle of an order, and comes back.
 
 Half of what was killed is started again after a second, as a supervisor does it, the other half only when
-bgctl has given its answer. Whatever bgctl said is held against what the key names, and against who answered.
+bgctl has given its answer.
 """
 
 import json
 import random
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bgctl.demo.process import environment
-from bgctl.demo.records import Record
-from tests.integration import fleet_seen
 from tests.integration.consul import ConsulServer
-from tests.integration.fleet_seen import Asked
 from tests.integration.fleet_world import Fleet, Key, other
-from tests.integration.load import Load
+from tests.integration.shop import Shop
 from tests.integration.waiting import eventually
 
 KINDS = ("bgctl", "daemon", "leader", "proxy")
 PATIENCE = "8s"
 AGAIN_S = 1.0
 """So long after its death a supervisor starts something anew."""
-UNTOUCHED = re.compile(r"nothing was written|untouched")
-WRITTEN = re.compile(r"generation (\d+) \((blue|green)\) is written")
-ENDS = {0, 3, 4, 6, 130, -signal.SIGKILL}
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class Asking:
         self.process.send_signal(number)
 
     def end(self) -> Said:
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=90)
         return Said(self.process.returncode, json.loads(out) if out else {}, err)
 
 
@@ -80,6 +73,22 @@ def asking(consul: ConsulServer, colour: str, *more: str, **variables: str) -> I
     finally:
         asked.process.kill()
         asked.process.communicate()
+
+
+def asked(six: Fleet, colour: str, *more: str) -> Said:
+    """Ask for a colour, and wait for the answer."""
+    with asking(six.consul, colour, *more) as one:
+        return one.end()
+
+
+@contextmanager
+def frozen(node: Shop) -> Iterator[None]:
+    """A daemon that stands still; its sign of life stays for up to twice its session's TTL."""
+    node.bgd.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        node.bgd.signal(signal.SIGCONT)
 
 
 @dataclass(frozen=True)
@@ -163,75 +172,3 @@ def strike(fleet: Fleet, kind: str, draw: random.Random, long_s: float) -> Round
 def _came_back(chosen: Victim) -> int:
     chosen.back()
     return time.monotonic_ns()
-
-
-@dataclass
-class Verdict:
-    """What is not true of some rounds."""
-
-    wrong: list[str] = field(default_factory=list)
-
-    def blames(self, ended: Round, what: str) -> None:
-        self.wrong.append(f"{what}: {ended}; key before {ended.before}, after {ended.after}")
-
-
-def untrue(rounds: Sequence[Round]) -> list[str]:
-    """Where bgctl's exit code or its sentence does not say what has happened."""
-    verdict = Verdict()
-    for each in rounds:
-        if each.said.exit not in ENDS or "Traceback" in each.said.err:
-            verdict.blames(each, f"an end that nobody promised: {each.said.err[-500:]}")
-        if each.after not in (each.before, Key(each.colour, each.after.generation)):
-            verdict.blames(each, "the key names what nobody asked for")
-        if each.said.exit == 0:
-            _of_success(each, verdict)
-        elif each.said.exit > 0:
-            _of_failure(each, verdict)
-    return verdict.wrong
-
-
-def _of_success(each: Round, verdict: Verdict) -> None:
-    told = each.said.told
-    if (told["colour"], told["generation"]) != (each.after.colour, each.after.generation):
-        verdict.blames(each, f"the key does not name what is told: {told}")
-    if len(told["proved"]) != 6:
-        verdict.blames(each, f"not proved by all: {told}")
-
-
-def _of_failure(each: Round, verdict: Verdict) -> None:
-    detail, moved = each.said.detail, each.after != each.before
-    if moved and UNTOUCHED.search(detail):
-        verdict.blames(each, "it was written after all")
-    written = WRITTEN.search(detail)
-    if written and (int(written[1]), written[2]) != (each.after.generation, each.after.colour):
-        verdict.blames(each, "what is said to be written is not what stands")
-    if each.said.exit == 3:
-        missing = each.victim.name if each.victim.kind in ("daemon", "proxy") else r"lb-\d|store-lost"
-        if not re.search(missing, detail):
-            verdict.blames(each, "it does not name who is missing")
-
-
-def lost(rounds: Sequence[Round], loads: Mapping[str, Load]) -> list[tuple[str, Record]]:
-    """Requests that got no whole answer, but for those of a proxy that was dead."""
-    dead = [each for each in rounds if each.victim.kind == "proxy"]
-    return [
-        (node, record)
-        for node, load in loads.items()
-        for record in load.lost()
-        if not any(
-            each.victim.name == node and record.start_ns < each.back_ns and record.end_ns > each.struck_ns
-            for each in dead
-        )
-    ]
-
-
-def strays(rounds: Sequence[Round], loads: Mapping[str, Load]) -> list[tuple[str, Record]]:
-    """Requests that the old colour answered although they were begun when bgctl had said it is done."""
-    found = []
-    ends = [each.begun_ns for each in rounds[1:]] + [1 << 63]
-    for each, end_ns in zip(rounds, ends, strict=True):
-        if each.said.exit == 0:
-            asked = Asked(each.colour, each.begun_ns, each.begun_ns, each.ended_ns)
-            seen = {node: load.records for node, load in loads.items()}
-            found += fleet_seen.strays([asked], seen, before_ns=end_ns)
-    return found

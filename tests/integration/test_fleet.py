@@ -1,69 +1,84 @@
-"""One order for six load balancers: all flip, none loses a request, and all are done when it says so."""
+"""One order for six load balancers: all flip, none loses a request, and all are done when it says so.
 
-import time
-from datetime import datetime
+Also when a daemon stands still, when two ask at once, and when something is killed meanwhile.
+"""
+
+from contextlib import ExitStack
 from statistics import median
 
 import pytest
 
-from tests.integration import fleet_seen
-from tests.integration.fleet_seen import Asked
+from tests.integration.fleet_flips import AT_ONCE_MS, deaths, endings, figures, flip_all
+from tests.integration.fleet_kills import Asking, Said, asked, asking, frozen
 from tests.integration.fleet_world import Fleet, other
+from tests.integration.waiting import eventually
 
-AT_ONCE_MS = 1000.0
-"""Far above what a machine of one's own needs, below what a node that was forgotten for a while would."""
-
-
-def set_live(six: Fleet, colour: str) -> Asked:
-    """Ask for a colour as a script does, and look at every front as soon as bgctl has ended."""
-    begun_ns = time.monotonic_ns()
-    six.bgctl("set-live", colour, check=True)
-    ended_ns = time.monotonic_ns()
-    assert set(six.answers().values()) == {colour}, six.answers()
-    written = datetime.fromisoformat(six.order()["at"])
-    return Asked(colour, begun_ns, fleet_seen.monotonic_ns(written.timestamp()), ended_ns)
-
-
-def flip_all(six: Fleet, number: int, **lanes: int) -> list[fleet_seen.Flipped]:
-    """So many flips under load on each node; nothing is lost, and nothing strays to the colour before."""
-    asked, colour = [], six.until_settled().colour
-    with six.load(**lanes) as loads:
-        for _ in range(number):
-            colour = other(colour)
-            asked.append(set_live(six, colour))
-            six.until_settled()
-    records = {node: load.records for node, load in loads.items()}
-    lost = {node: load.lost()[:3] for node, load in loads.items() if load.lost()}
-    assert not lost, lost
-    assert not fleet_seen.strays(asked, records)
-    print("\nrequests", sum(len(each) for each in records.values()), "lost 0")
-    return fleet_seen.flips(asked, records)
-
-
-def told(flips: list[fleet_seen.Flipped]) -> str:
-    """The figures, which depend on the machine: six daemons share its cores."""
-    figures = {
-        "skew": [each.skew_ms for each in flips],
-        "both colours": [each.both_ms for each in flips],
-        "key to last node": [each.late_ms for each in flips],
-    }
-    rows = ((name, *fleet_seen.spread(values)) for name, values in figures.items())
-    return "\n".join(f"{name:16} median {a:.1f} ms, p90 {b:.1f}, worst {c:.1f}" for name, a, b, c in rows)
+pytestmark = pytest.mark.timeout(400)  # six daemons begin, and end, on what cores there are
+TOGETHER = ("flip-in-progress", "superseded")
+TRIES = 10
+"""Two commands meet only if neither takes much longer than the other to begin."""
 
 
 def test_flips_of_a_fleet_lose_nothing(six: Fleet) -> None:
     """Five orders under load on all six nodes: 0 lost, and each is everywhere when bgctl says so."""
     flips = flip_all(six, 5)
 
-    print(told(flips))
+    print(figures(flips))
     assert median(flip.skew_ms for flip in flips) < AT_ONCE_MS
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(600)
-def test_fifty_flips_of_a_fleet_lose_nothing(six: Fleet) -> None:
-    """The same fifty times, under more load; `make bench` has the figures of a quiet machine."""
-    flips = flip_all(six, 50, kept=3, new=3)
+def test_who_does_not_answer_stops_an_order_before_it_is_given(six: Fleet) -> None:
+    """Exit 3 names the frozen daemon, the key is untouched; without it the rest flips; back, it follows."""
+    before, node = six.until_settled(), six.nodes[1]
+    colour = other(before.colour)
+    without_it = {each.node: before.colour if each is node else colour for each in six.nodes}
+    with six.load() as loads, ExitStack() as cold:
+        cold.enter_context(frozen(node))
+        refused = asked(six, colour, "--timeout", "5s")
+        assert refused.exit == 3, refused
+        assert refused.told["error"]["because"] == "node-silent"
+        assert node.node in refused.detail
+        assert six.key() == before
+        assert set(six.answers().values()) == {before.colour}
 
-    print(told(flips))
-    assert median(flip.skew_ms for flip in flips) < AT_ONCE_MS
+        with asking(six.consul, colour, "--without", node.node) as one:
+            eventually(lambda: six.answers() == without_it, "the others have flipped", within_s=30)
+            cold.close()
+            went = one.end()
+        assert went.exit == 0, went  # it waits for the proof of those that it went without
+        assert node.node in went.told["proved"]
+        assert six.until_settled().colour == colour
+    lost = {name: load.lost()[:3] for name, load in loads.items() if load.lost()}
+    assert not lost, lost
+
+
+def test_two_operators_at_once(six: Fleet) -> None:
+    """One of them flips the fleet; the other is told by whom, and has written nothing."""
+    for _ in range(TRIES):
+        colour = other(six.until_settled().colour)
+        ends = at_once(six, colour)
+        assert 0 in [said.exit for said in ends.values()], ends
+        assert six.until_settled().colour == colour
+        losers = {name: said for name, said in ends.items() if said.exit}
+        for name, said in losers.items():
+            winner = next(each for each in ends if each != name)
+            assert said.exit == 4, said
+            assert said.told["error"]["because"] in TOGETHER, said
+            assert winner in said.detail, said
+        if losers:
+            return
+    raise AssertionError("they never met")
+
+
+def at_once(six: Fleet, colour: str) -> dict[str, Said]:
+    """Two who ask for the same, each of another server of Consul."""
+    with ExitStack() as stack:
+        begun: dict[str, Asking] = {}
+        for name, server in zip(("alice", "bob"), six.quorum.servers[1:], strict=True):
+            begun[name] = stack.enter_context(asking(server, colour, SUDO_USER=name))
+        return {name: one.end() for name, one in begun.items()}
+
+
+def test_something_is_killed_at_a_random_moment(six: Fleet) -> None:
+    """Every node ends where the key points, what bgctl said is true, and no other node loses anything."""
+    print(endings(deaths(six, 4, seed=1)))
