@@ -47,7 +47,8 @@ def _written_out(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def _cell(name: str, value: object) -> str:
+def cell(name: str, value: object) -> str:
+    """A cell as it is shown; under a heading what is absent is a dash."""
     absent = value is None or value == ""
     return ("–" if name else "") if absent else clean(value)
 
@@ -80,7 +81,7 @@ def put_json(value: Any) -> None:
 
 def put_table(head: Sequence[str], rows: Sequence[Sequence[object]], *, indent: str = "") -> None:
     """A table. Under a heading what is absent is a dash; prose, which has no heading, is left out."""
-    cells = [[_cell(name, value) for name, value in zip(head, row, strict=True)] for row in rows]
+    cells = [[cell(name, value) for name, value in zip(head, row, strict=True)] for row in rows]
     if _colourful(sys.stdout):
         _put_rich(head, cells, indent)
     else:

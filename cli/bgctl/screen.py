@@ -12,16 +12,14 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
-from bgctl import cells, history, output, standing, times
+from bgctl import cells, grid, history, output, standing, times
+from bgctl.grid import Line
 from bgctl.standing import App
 from bgctl.told import Member
 from bgd.core.model import Colour
 from bgd.core.reasons import Because
-
-Line = list[Segment]
 
 _WIDE, _WIDEST = 110, 150
 """From so many columns on, members are shown with more of what they tell."""
@@ -213,14 +211,7 @@ class _Page:
     # -- drawing ----------------------------------------------------------------------------------
 
     def _table(self, head: Sequence[str], rows: Sequence[Sequence[object]], *, broken: bool) -> list[Line]:
-        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
-        *names, prose = head
-        for name in names:
-            made.add_column(name, no_wrap=True, overflow="ellipsis", max_width=self.width // 4)
-        made.add_column(prose, no_wrap=not broken, overflow="fold" if broken else "ellipsis", ratio=1)
-        for row in rows:
-            made.add_row(*(_cell(name, value) for name, value in zip(head, row, strict=True)))
-        return self.console.render_lines(made, self.options.update(height=None), pad=False)
+        return grid.table(self.console, head, rows, width=self.width, broken=broken)
 
     def _drawn(self, text: Text, *, broken: bool = False, indent: int = 0) -> list[Line]:
         text.no_wrap = not broken
@@ -237,12 +228,6 @@ def _joined(parts: Sequence[list[Line]], *, spaced: bool) -> list[Line]:
             lines.append([Segment("", Style.null())])
         lines += part
     return lines
-
-
-def _cell(name: str, value: object) -> Text:
-    absent = value is None or value == ""
-    text = ("–" if name else "") if absent else output.clean(value)
-    return Text(text, output.style(name, text))
 
 
 def _banner(lost: Lost, now: datetime) -> Text:

@@ -77,6 +77,8 @@ class Watching:
     question: Question | None = None
     note: str = ""
     trouble: bool = False
+    told: list[App] = field(default_factory=list)
+    ranked: list[App] = field(default_factory=list)
     order: threading.Thread | None = None
     outcomes: queue.SimpleQueue[str | BaseException] = field(default_factory=queue.SimpleQueue)
     console: Console = field(default_factory=lambda: Console(highlight=False, force_terminal=True))
@@ -107,7 +109,11 @@ class Watching:
     # -- what is shown ----------------------------------------------------------------------------
 
     def _apps(self) -> list[App]:
-        return sorted(self.sight.apps, key=standing.rank)
+        """The worst first; ranked anew when there is news."""
+        apps = self.sight.apps
+        if apps != self.told:
+            self.told, self.ranked = apps, sorted(apps, key=standing.rank)
+        return self.ranked
 
     def _chosen(self, apps: list[App]) -> App | None:
         picked = next((app for app in apps if app.name == self.picked), None)
