@@ -15,6 +15,8 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGINT, _too_early)
     from bgctl import commands
 
+    # A pipeline that is called off is told as much as a person, and leaves as little behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = commands.run(sys.argv[1:] if arguments is None else arguments, heeded=heeded)
     # After a Ctrl-C that met text being executed, as where a dataclass is made, Python would end by the
     # signal instead of with our code; the next text lets it forget that.

@@ -141,6 +141,9 @@ class Call:
             raise misused(f"{place}: {bad.what}", bad.cure) from bad
 
 
+UNSURE = "; nobody knows whether it was written"
+"""How a write ends of which Consul has not said what became of it."""
+
 _OPTIONS = {"consul.address": "--consul-addr", "consul.token_file": "--token-file"}
 
 
@@ -154,8 +157,9 @@ def _ending(fault: "StoreFault") -> Ended:
         case Fault.REFUSED:
             return misused(fault.detail)
         case Fault.UNKNOWN:
-            detail = f"{fault.detail}; nobody knows whether it was written"
-            return Ended(Exit.STORE, Because.STORE_LOST, detail, "bgctl status says what stands")
+            return Ended(
+                Exit.STORE, Because.STORE_LOST, f"{fault.detail}{UNSURE}", "bgctl status says what stands"
+            )
     cure = "--consul-addr URL or CONSUL_HTTP_ADDR says where Consul is"
     return Ended(Exit.STORE, Because.STORE_LOST, fault.detail, cure)
 

@@ -6,12 +6,11 @@ fleet itself has ended (reverted, declined) is told as that; a wish that all ref
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from bgctl import fate, output, progress, standing, writes
-from bgctl.call import Call
+from bgctl.call import UNSURE, Call
 from bgctl.ending import Ended, Exit, late, refused
 from bgctl.pace import Pace
 from bgctl.rivals import UNTOUCHED
@@ -114,24 +113,31 @@ class Errand:
 
     def with_what_is_done(self, ended: Ended) -> Ended:
         """Consul lost on the way: whether the wish stands all the same."""
-        if ended.exit is not Exit.STORE or self.writing:
+        if ended.exit is not Exit.STORE:
             return ended
+        self.writing = self.writing and ended.detail.endswith(UNSURE)
+        self._find_out()
+        if self.writing:
+            return ended
+        detail = ended.detail.removesuffix(UNSURE)
         if not (self.wish and self.changed):
-            return replace(ended, detail=f"{ended.detail}; nothing was written")
+            return replace(ended, detail=f"{detail}; {UNTOUCHED}")
         written = f"generation {self.wish.generation} ({self.colour}) is written and stands"
-        return replace(ended, detail=f"{written}; then: {ended.detail}")
+        return replace(ended, detail=f"{written}; then: {detail}")
 
     def interrupted(self) -> Ended:
         """What has been done so far, and what has not."""
-        with suppress(Ended, KeyboardInterrupt):  # then it stays unknown
-            self._find_out()
+        self._find_out()
         return Ended(Exit.INTERRUPTED, "interrupted", self._so_far(), f"bgctl status {self.app}")
 
     def _find_out(self) -> None:
         """Whether what was being written is. With its preparation withdrawn, it cannot be any more."""
         if not (self.writing and self.flags):
             return
-        generation = writes.written(self.call, self.app, self.flags)
+        try:
+            generation = writes.written(self.call, self.app, self.flags)
+        except (Ended, KeyboardInterrupt):
+            return  # it stays unknown
         if generation is not None:
             self.wish, self.writing, self.changed = Desired(self.colour, generation), False, True
         elif self.withdrawn:

@@ -5,6 +5,7 @@ is written meanwhile, by whomever, ends it; however it ends, it is withdrawn.
 """
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def begun(errand: Errand, seen: App, *, dry: bool = False) -> Iterator["Phase"]:
             at=records.now_at(),
             dry=dry,
         )
-        held = prepares.hold(errand.call.client, seen.name, preparation)
+        left_s = errand.deadline_s - time.monotonic()
+        held = prepares.hold(errand.call.client, seen.name, preparation, within_s=left_s)
     if isinstance(held, prepares.Taken):
         raise rivals.in_progress(seen.name, held.preparation)
     errand.withdrawn = False

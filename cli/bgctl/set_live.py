@@ -79,14 +79,14 @@ def set_live(
                 _carry_out(errand, reason)
             if bake:
                 _bake(errand, errand.deadline_s if options.named_on_the_line("timeout") else math.inf)
+        if not dry_run:
+            errand.tell()
     except KeyboardInterrupt:
         raise errand.interrupted() from None
     except Ended as ended:
         raise errand.with_what_is_done(ended) from None
     if dry_run:
         forecast.tell(call, told)
-    else:
-        errand.tell()
 
 
 def _already_done(errand: Errand, app: App) -> bool:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -290,11 +291,12 @@ def test_killed_while_it_prepares(fleet: World) -> None:
     other.close()
 
 
-def test_interrupted_while_it_prepares(fleet: World) -> None:
-    """Interrupted while it is prepared, it says that nothing was written, and takes the preparation back."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_it_prepares(fleet: World, number: signal.Signals) -> None:
+    """Interrupted or terminated, it says that nothing was written, and takes its preparation back."""
     with fleet.started("set-live", "green") as running:
         fleet.until_asked()
-        running.interrupt()
+        running.process.send_signal(number)
         ran = running.end()
 
     assert ran.exit == 130

@@ -7,13 +7,19 @@ which ends by itself after twice its TTL.
 
 import contextlib
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bgd.core.model import Preparation
 from bgd.store import records
 from bgd.store.alive import RENEW_S, TTL_S
 from bgd.store.client import Client, Entry, Fault, StoreFault
+from bgd.store.follow import Backoff
 from bgd.store.ops import Lock
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,17 @@ class Held:
                     return
 
 
-def hold(client: Client, app: str, preparation: Preparation) -> Held | Taken:
-    """Have every member asked, unless somebody else is asking. Raises StoreFault, and then nothing stands."""
+def hold(client: Client, app: str, preparation: Preparation, *, within_s: float = 0.0) -> Held | Taken:
+    """Have every member asked, unless somebody else is asking.
+
+    A Consul that is lost meanwhile, as between two leaders, is waited for so long. Raises StoreFault, and
+    then nothing stands.
+    """
+    deadline_s = time.monotonic() + within_s
+    key = client.keys.prepare(app)
+    session = _patiently(lambda: client.create_session(f"bgctl {app}", ttl_s=TTL_S), deadline_s)
     try:
-        session = client.create_session(f"bgctl {app}", ttl_s=TTL_S)
-    except StoreFault as fault:
-        raise _untouched(fault) from fault
-    try:
-        taken = _lock(client, client.keys.prepare(app), preparation, session)
+        taken = _patiently(lambda: _lock(client, key, preparation, session), deadline_s)
     except BaseException:
         _forget(client, session)
         raise
@@ -69,6 +78,20 @@ def hold(client: Client, app: str, preparation: Preparation) -> Held | Taken:
         _forget(client, session)
         return taken
     return Held(client, app, session, preparation)
+
+
+def _patiently(ask: Callable[[], T], deadline_s: float) -> T:
+    backoff = Backoff()
+    while True:
+        try:
+            return ask()
+        except StoreFault as fault:
+            # A session that nobody uses ends by itself, so that nothing unknown is left of either write.
+            lost = fault.kind in (Fault.LOST, Fault.UNKNOWN)
+            pause_s = backoff.next_s()
+            if not lost or time.monotonic() + pause_s > deadline_s:
+                raise StoreFault(Fault.LOST if lost else fault.kind, fault.detail) from fault
+            time.sleep(pause_s)
 
 
 def _lock(client: Client, key: str, preparation: Preparation, session: str) -> Taken | None:
@@ -82,7 +105,7 @@ def _lock(client: Client, key: str, preparation: Preparation, session: str) -> T
         if _held_by(there, session):
             return None
         if fault.kind is Fault.UNKNOWN:
-            raise _untouched(fault) from fault
+            raise
         return _taken(there)
     return None
 
@@ -94,11 +117,6 @@ def _held_by(there: Entry | None, session: str) -> bool:
 def _taken(there: Entry | None) -> Taken:
     held = there is not None and there.session
     return Taken(records.preparation_in(there.value) if there and held else None)
-
-
-def _untouched(fault: StoreFault) -> StoreFault:
-    """A session that nobody uses ends by itself, so that nothing unknown is left of this write."""
-    return StoreFault(Fault.LOST, fault.detail) if fault.kind is Fault.UNKNOWN else fault
 
 
 def _forget(client: Client, session: str) -> None:
