@@ -381,3 +381,10 @@ def test_answers_that_nobody_hears(line: str) -> None:
     assert list(problems(nginx(f"{APP}bind = 1\n[app.revert]\n{line}"))) == ["app[shop].bind"]
     assert app(nginx(f"{APP}[app.revert]\n{line}")).revert.judges_traffic
     assert app(f"{APP}bind = []\n[app.revert]\n{line}").revert.judges_traffic
+
+
+def test_nginx_cuts_nothing() -> None:
+    """A drain with an end is refused with the cure; HAProxy takes it."""
+    assert "bgctl wait --drained" in problems(nginx(f'{APP}drain = "30m"'))["app[shop].drain"]
+    assert app(nginx(f'{APP}drain = "0s"')).drain_s == 0
+    assert app(f'{APP}drain = "30m"').drain_s == 1800
