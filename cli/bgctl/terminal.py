@@ -15,18 +15,14 @@ import tty
 from collections.abc import Sequence
 from types import FrameType
 
-RESIZED, INTERRUPTED, ENDED, SUSPENDED, HUNG_UP = (
-    "<resized>",
-    "<interrupted>",
-    "<ended>",
-    "<suspended>",
-    "<hung-up>",
-)
+RESIZED, SUSPENDED = "<resized>", "<suspended>"
+INTERRUPTED, ENDED, HUNG_UP, QUIT = "<interrupted>", "<ended>", "<hung-up>", "<quit>"
 _SIGNALS = {
     signal.SIGWINCH: RESIZED,
     signal.SIGINT: INTERRUPTED,
     signal.SIGTERM: ENDED,
     signal.SIGHUP: HUNG_UP,
+    signal.SIGQUIT: QUIT,
     signal.SIGTSTP: SUSPENDED,
 }
 UP, DOWN, ENTER, ESCAPE, BACKSPACE = "<up>", "<down>", "<enter>", "<escape>", "<backspace>"

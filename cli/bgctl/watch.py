@@ -22,7 +22,7 @@ from bgctl.ending import Ended, misused, refused
 from bgctl.screen import Lost, Scene, Screen
 from bgctl.sight import Sight
 from bgctl.standing import App
-from bgctl.terminal import DOWN, ENDED, ESCAPE, HUNG_UP, INTERRUPTED, RESIZED, UP, Terminal
+from bgctl.terminal import DOWN, ENDED, ESCAPE, HUNG_UP, INTERRUPTED, QUIT, RESIZED, UP, Terminal
 from bgd.core.reasons import Because
 
 _BEAT_S = 1.0
@@ -32,7 +32,7 @@ _GATHER_S = 0.05
 _LAST_ORDER_S = 15.0
 """How long an order that is under way may take once the screen has been left."""
 _STEPS = {"k": -1, UP: -1, "j": 1, DOWN: 1}
-_FATAL = {ENDED: signal.SIGTERM, HUNG_UP: signal.SIGHUP}
+_FATAL = {ENDED: signal.SIGTERM, HUNG_UP: signal.SIGHUP, QUIT: signal.SIGQUIT}
 
 
 @options.command("watch")
@@ -50,7 +50,8 @@ def watch(call: Call, *, app: str | None) -> None:
     if app is not None:
         call.existing_app(app)
     terminal = Terminal()
-    sight = Sight(call, app, terminal.wake)
+    with call.faults():
+        sight = Sight(call, app, terminal.wake)
     try:
         with call.faults():
             sight.start()
@@ -92,7 +93,7 @@ class Watching:
             if not words:
                 time.sleep(_GATHER_S)
             for word in words:
-                if word in (INTERRUPTED, ENDED, HUNG_UP) or (word == "q" and not self.question):
+                if word == INTERRUPTED or word in _FATAL or (word == "q" and not self.question):
                     return word
                 if word == RESIZED:
                     self.terminal.redraw()
