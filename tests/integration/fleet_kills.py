@@ -23,7 +23,8 @@ from tests.integration.shop import Shop
 from tests.integration.waiting import eventually
 
 KINDS = ("bgctl", "daemon", "leader", "proxy")
-PATIENCE = "8s"
+PATIENCE_S, PATIENT = 8.0, 4
+"""An order waits so long, or so many times as long as an undisturbed one takes on this machine."""
 AGAIN_S = 1.0
 """So long after its death a supervisor starts something anew."""
 
@@ -151,7 +152,7 @@ def strike(fleet: Fleet, kind: str, draw: random.Random, long_s: float) -> Round
     chosen, colour = victim(fleet, kind, draw), other(before.colour)
     asked_of, supervised = draw.choice(fleet.quorum.servers), draw.random() < 0.5
     begun_ns = time.monotonic_ns()
-    with asking(asked_of, colour, "--timeout", PATIENCE) as asked:
+    with asking(asked_of, colour, "--timeout", f"{max(PATIENCE_S, PATIENT * long_s):.0f}s") as asked:
         threading.Event().wait(draw.uniform(0.1, 1) * long_s)  # the moment is what is tested
         struck_ns = time.monotonic_ns()
         chosen.strike(asked)
