@@ -103,7 +103,7 @@ class Seated:
     def until(self, pattern: str) -> None:
         """Wait until this stands on the screen."""
         try:
-            eventually(lambda: re.search(pattern, self.text), within_s=30)
+            eventually(lambda: re.search(pattern, self.text), within_s=60)
         except AssertionError:
             raise AssertionError(f"{pattern!r} never came; there is:\n{self.text}") from None
 
@@ -112,7 +112,7 @@ class Seated:
 
     def end(self) -> int:
         """Wait for its end; its exit code."""
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         eventually(lambda: not self.screen.alternate or None, "the screen is given back")
         return code
 
