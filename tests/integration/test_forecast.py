@@ -69,7 +69,7 @@ def traces(stage: Stage) -> dict[str, Any]:
         "files": {
             path: (path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes())
             for path in folder.rglob("*")
-            if path.is_file()
+            if path.is_file() and path.name != "addresses.json"  # each count notes what it looked for
         },
         "proxy": (stage.proxy.generation(), stage.proxy.decides() if structure.good else {}),
         "servers": stage.proxy.servers() if structure.good else {},
@@ -270,6 +270,19 @@ def test_only_who_asks_is_told_the_difference(stage: Stage) -> None:
     found = told(stage, GREEN).diff
     assert MOST_BYTES - 200 < len(found.encode()) <= MOST_BYTES
     assert found.splitlines()[-1].startswith("... cut: ")
+
+
+def test_what_would_be_left_behind(kind: str) -> None:
+    """How many are open on the colour that serves; none where the app has never served."""
+    with staged(kind, **({} if kind == "haproxy" else {"stream": True})) as stage:
+        app = stage.app(mode="tcp")
+        stage.open(app)
+        assert told(stage, GREEN).sessions == 0
+        stage.flip(BLUE)
+        with socket.create_connection(("127.0.0.1", port_of(app))):
+            eventually(lambda: told(stage, GREEN).sessions == 1, "a session is open on blue")
+            assert told(stage, BLUE).sessions == 0
+        eventually(lambda: told(stage, GREEN).sessions == 0, "it has ended")
 
 
 def test_a_flip_does_not_wait_for_a_forecast(stage: Stage) -> None:

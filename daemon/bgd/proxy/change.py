@@ -140,18 +140,15 @@ class Change:
     def forecast(self, app: str, colour: Colour, wanted: Wanted | None, *, diff: bool) -> Forecast | Failed:
         """What a flip to `colour` would do now, checked by the proxy itself; nothing is changed."""
         try:
-            at_runtime = self._can_at_runtime(app, colour, wanted)
-            texts = forecasting.texts(
-                self._structure, self._adapter, self._block(app, wanted), colour, reloads=not at_runtime
-            )
+            at_runtime, block = self._can_at_runtime(app, colour, wanted), self._block(app, wanted)
+            texts = forecasting.texts(self._structure, self._adapter, block, colour, reloads=not at_runtime)
         except WorldError as error:
             return error.failed
         except OSError as error:
             return Failed(Because.PROXY_LOST, str(error))
-        told = forecasting.difference(*texts) if diff else ""
-        if at_runtime:
-            return Forecast("runtime", f"by {self._adapter.decides_by}", diff=told)
-        return Forecast("reload", "by a reload", diff=told)
+        via, by = ("runtime", f"by {self._adapter.decides_by}") if at_runtime else ("reload", "by a reload")
+        left = self._draining.left(app, colour.other) if app in self._structure.good else 0
+        return Forecast(via, by, left, forecasting.difference(*texts) if diff else "")
 
     def count(self, drains: Mapping[str, Drain]) -> None:
         """From now on each look counts what is open on these apps, and cuts what is due."""

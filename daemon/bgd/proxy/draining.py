@@ -31,6 +31,7 @@ class Draining:
         """The colour that each app was flipped to last."""
         self._permitted: frozenset[str] = frozenset()
         self._locks: dict[str, threading.Lock] = {}
+        self._counting = threading.Lock()
         self._trouble = ""
 
     def tell(self, drains: Mapping[str, Drain]) -> None:
@@ -64,13 +65,24 @@ class Draining:
             for app, drain in drains.items():
                 if drain.cut_s is not None and asked_s >= drain.cut_s:
                     self._cut(app, drain, decided.get(app))
-            counted = self._adapter.sessions(apps)
+            counted = self._count(apps)
         except OSError as error:
             trouble = str(error)
         self._say(trouble)
         for app in sorted(apps):
             sessions = {colour: counted.get((app, colour)) for colour in Colour}
             post(SessionsSeen(app, asked_s, sessions, self._cut_of(app, drains.get(app))))
+
+    def left(self, app: str, colour: Colour) -> int | None:
+        """How many would be left on a colour, were it left now; None when that cannot be known."""
+        try:
+            return self._count({app}).get((app, colour))
+        except OSError:
+            return None
+
+    def _count(self, apps: Collection[str]) -> Mapping[tuple[str, Colour], int | None]:
+        with self._counting:
+            return self._adapter.sessions(apps)
 
     def _gone_over(self, permitted: Collection[str]) -> Set[str]:
         """Who may have gone over since the look before; when nobody can say, everybody may."""
