@@ -1,5 +1,7 @@
 """What is still open on the colour that was left, through a real HAProxy: counted in all workers, and cut."""
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -136,9 +138,6 @@ def test_a_tcp_session_is_counted(tmp_path: Path) -> None:
 
 def test_an_old_worker_that_does_not_answer_may_have_any(shop: Shop) -> None:
     """Stopped, it cannot be asked, and that is not none."""
-    import os
-    import signal
-
     with closing(websocket(shop)):
         old = shop.stage.proxy.pid()
         shop.stage.proxy.reload_by_hand()
@@ -157,7 +156,6 @@ def test_who_went_over_is_on_the_other_colour(shop: Shop) -> None:
     shop.permit(GREEN)
     shop.kill()
     with closing(begin(shop, SLOW)) as first:
-        assert isinstance(shop.flip(GREEN), Proved) or True
         eventually(lambda: open_on(shop, GREEN) == 0, "none is on green")
         assert open_on(shop, BLUE) == 1
         assert first.recv(100)
