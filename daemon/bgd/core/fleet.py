@@ -1,4 +1,4 @@
-"""Other nodes' words: proofs, votes, refusals, steadiness; what a majority is, and when a colour is drained.
+"""Other nodes' words: proofs, votes, refusals, steadiness; what a majority is.
 
 Rules that live here: majority means majority of members, and silent ones are members; what a silent one
 said of now (its vote, its steadiness, its refusal) does not count, what it serves does.
@@ -90,18 +90,6 @@ def steady(s: Snapshot, colour: Colour, release: str) -> frozenset[str]:
     }
     mine = s.steady_over and s.steady is not None and (s.steady.colour, s.steady.release) == (colour, release)
     return frozenset(others | {s.node} if mine else others)
-
-
-def drained(members: tuple[Member, ...], live: Desired, colour: Colour) -> bool:
-    """Whether no member may serve a colour: each of them lives, and has proved the other one as live.
-
-    A silent member may have fallen back, or may do so at any moment.
-    """
-    return (
-        live.colour is not colour
-        and bool(members)
-        and all(member.alive and _proved(member, live) for member in members)
-    )
 
 
 def _proved(member: Member, desired: Desired) -> bool:
