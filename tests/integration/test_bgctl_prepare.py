@@ -101,7 +101,7 @@ def test_who_does_not_answer_in_time(fleet: World) -> None:
     """A member that lives and does not answer ends it with 3 before the commit, and the cures name it."""
     fleet.prepares("lb-1")
 
-    ran = fleet.bgctl("-o", "json", "set-live", "green", "--timeout", "1s")
+    ran = fleet.bgctl("-o", "json", "set-live", "green", "--timeout", "5s")
 
     code, because, detail = error(ran)
     assert (code, because) == (3, "node-silent")

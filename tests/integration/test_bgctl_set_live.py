@@ -193,7 +193,7 @@ def test_not_proved_in_time(fleet: World):
     """A member that does not prove in time means exit 3, with its own reason and who has proved."""
     fleet.follows("lb-1")
 
-    ran = fleet.bgctl("-o", "json", "set-live", "green", "--timeout", "1s")
+    ran = fleet.bgctl("-o", "json", "set-live", "green", "--timeout", "5s")
 
     assert ran.exit == 3
     assert "proved by lb-1; not proved by lb-2" in ran.json["error"]["detail"]
@@ -219,7 +219,7 @@ def test_consul_lost_while_it_waits(consul_server: ConsulServer):
     world.member("lb-1")
     world.prepares("lb-1")
 
-    with world.started("-o", "json", "set-live", "green", "--timeout", "3s") as running:
+    with world.started("-o", "json", "set-live", "green", "--timeout", "10s") as running:
         running.until_said("is wished")
         consul_server.kill()
         ran = running.end()
