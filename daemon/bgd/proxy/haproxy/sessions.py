@@ -10,6 +10,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +73,8 @@ class Sessions:
         pid, _ = self._serving()
         count = _cut(self._ask, name)
         for each in master.others(self._master, pid) or ():
-            try:
+            with suppress(OSError):  # gone; or it is asked again with the next look
                 count += _cut(self._of(each), name)
-            except master.Gone:
-                continue
         return count
 
     def _serving(self) -> tuple[int, Mapping[str, str]]:
