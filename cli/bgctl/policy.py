@@ -14,7 +14,12 @@ from bgctl.ending import misused
 from bgd.store.keys import Keys, is_node
 
 _APPS = click.option(
-    "--app", "apps", metavar="APP", multiple=True, help="Only this app; may be named more than once."
+    "--app",
+    "apps",
+    metavar="APP",
+    multiple=True,
+    envvar="BGCTL_APP",
+    help="Only this app; may be named more than once.",
 )
 
 
