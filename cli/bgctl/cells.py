@@ -4,6 +4,7 @@ Rules that live here: numbers that members disagree about are shown by the worst
 is shown with what it said last.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -84,15 +85,21 @@ def live_first(app: App) -> list[Colour]:
 def colour_row(app: App, colour: Colour) -> list[Any]:
     """The cells of a colour."""
     views = standing.colour_views(app, colour)
-    sessions = [told.sessions for _, told in views if told.sessions is not None]
     releases = sorted({told.release for _, told in views} - {""})
     return [
         colour,
         ", ".join(releases),
         _healthy(app, colour),
-        sum(sessions) if sessions else None,
+        _sessions(told.sessions for _, told in views),
         *_verdict(app, colour),
     ]
+
+
+def _sessions(told: Iterable[int | None]) -> str | None:
+    """The sum; `7+` when somebody does not know his part of it."""
+    each = list(told)
+    known = [count for count in each if count is not None]
+    return f"{sum(known)}{'+' if len(known) < len(each) else ''}" if known else None
 
 
 def _healthy(app: App, colour: Colour) -> str | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bgctl import drained
+from bgctl import cells, drained
 from bgctl.ending import Exit
 from bgctl.standing import App
 from bgctl.told import Member
@@ -118,6 +118,16 @@ def test_nobody_is_no_proof() -> None:
     """An app about which no node has reported is not drained."""
     assert not drained.drained(app(), BLUE, now=True)
     assert drained.not_in_time(app(), BLUE).because == Because.NODE_SILENT
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"), [((0, 0), "0"), ((3, 4), "7"), ((3, None), "3+"), ((0, None), "0+"), ((None,), None)]
+)
+def test_the_sum_says_when_somebody_does_not_know(told: tuple[int | None, ...], shown: str | None) -> None:
+    """What is not known is not none in `bgctl status` either."""
+    members = [member(f"lb-{number}", sessions) for number, sessions in enumerate(told)]
+
+    assert cells.colour_row(app(*members), BLUE)[3] == shown
 
 
 def test_what_is_live_is_not_waited_for() -> None:
