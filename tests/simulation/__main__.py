@@ -1,21 +1,35 @@
-"""`make simulate SEEDS=FROM-TO`: storms over all cores; one seed alone is replayed with its trace."""
+"""`make simulate SEEDS=FROM-TO`: both storms of each seed, over all cores; of one seed alone their traces."""
 
 import sys
 import time
 from multiprocessing import Pool
 
-from tests.simulation.storm import broken, storm, trace
+from tests.simulation.flips import flips
+from tests.simulation.storm import Storm, broken, storm, trace
+
+MOST_FAILURES = 10
+
+
+def storms(seed: int) -> tuple[Storm, Storm]:
+    """The storms of a seed: of all that may happen, and of two-phase flips among it."""
+    return storm(seed), flips(seed)
 
 
 def fails(seed: int) -> int | None:
-    """The seed, when its storm breaks an invariant."""
-    return seed if broken(storm(seed)) else None
+    """The seed, when one of its storms breaks an invariant."""
+    return seed if any(map(broken, storms(seed))) else None
+
+
+def replay(seed: int) -> None:
+    """What happens in a seed's storms, if one breaks."""
+    found = [trace(each) for each in storms(seed) if broken(each)]
+    print("\n".join(found) or f"seed {seed}: nothing breaks")
 
 
 def main(words: list[str]) -> int:
     first, _, last = (words[0] if words else "1-20000").partition("-")
     if not last:
-        print(trace(storm(int(first))) if fails(int(first)) else f"seed {first}: nothing breaks")
+        replay(int(first))
         return 0
     began_s, failed, seeds = time.monotonic(), [], range(int(first), int(last) + 1)
     with Pool() as pool:
@@ -23,13 +37,13 @@ def main(words: list[str]) -> int:
             if seed is not None:
                 failed.append(seed)
                 print(f"seed {seed} breaks", flush=True)
-                if len(failed) >= 10:
+                if len(failed) >= MOST_FAILURES:
                     pool.terminate()
                     break
     took_s = time.monotonic() - began_s
-    print(f"{len(seeds)} storms, {len(failed)} broken, {took_s:.0f} s, {len(seeds) / took_s:.0f} storms/s")
+    print(f"{len(seeds)} seeds, {len(failed)} broken, {took_s:.0f} s, {2 * len(seeds) / took_s:.0f} storms/s")
     if failed:
-        print(trace(storm(min(failed))))
+        replay(min(failed))
     return 1 if failed else 0
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from bgd.store.client import Fault, StoreFault
 from bgd.store.keys import Keys
-from bgd.store.ops import Cas, CheckIndex, CheckMissing, Delete, Op, Set
+from bgd.store.ops import Cas, CheckIndex, CheckMissing, CheckSession, Delete, Lock, Op, Set
 
 KEYS = Keys("bluegreen")
 APP = "shop"
-LIVE, ORDER = KEYS.live(APP), KEYS.order(APP)
+LIVE, ORDER, PREPARE = KEYS.live(APP), KEYS.order(APP), KEYS.prepare(APP)
 SESSION_S = 20.0
-"""After so long a daemon that does not renew its session is silent."""
+"""After so long a session that is not renewed ends: twice its TTL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,10 @@ class Consul:
     orders: dict[int, bytes] = field(default_factory=dict)
     """Every order that was ever written, by its generation."""
     sessions: dict[str, float] = field(default_factory=dict)
-    saved: tuple[int, dict[str, Kept]] | None = None
+    """The daemons' by their nodes, with when they end."""
+    holds: dict[str, float] = field(default_factory=dict)
+    """The operators', which hold keys that go with them."""
+    saved: tuple[int, dict[str, Kept], frozenset[str]] | None = None
 
     def transact(self, ops: Sequence[Op]) -> int:
         """All or nothing."""
@@ -56,14 +59,27 @@ class Consul:
         return index
 
     def save(self) -> None:
-        self.saved = (self.index, dict(self.keys))
+        self.saved = (self.index, dict(self.keys), frozenset(self.holds))
 
-    def restore(self) -> None:
-        """Back to the snapshot, numbers and all; without one, to nothing at all."""
-        self.index, keys = self.saved or (5, {})
+    def restore(self, now_s: float) -> None:
+        """Back to the snapshot, numbers and all; without one, to nothing at all. The sessions in it are
+        there again, also the dead: for as long as one that is not renewed."""
+        self.index, keys, holds = self.saved or (5, {}, frozenset[str]())
         self.keys = dict(keys)
+        self.holds = dict.fromkeys(holds, now_s + SESSION_S)
         for tree in self.versions:
             self.versions[tree] += 1
+
+    def expire(self, now_s: float) -> None:
+        """End the sessions that nobody has renewed."""
+        for session in [session for session, until_s in self.holds.items() if until_s <= now_s]:
+            self.end(session)
+
+    def end(self, session: str) -> None:
+        """End a session; what it holds goes with it."""
+        self.holds.pop(session, None)
+        for key in [kept.key for kept in self.keys.values() if kept.session == session]:
+            self.transact([Delete(key)])
 
     def alive(self, now_s: float) -> frozenset[str]:
         return frozenset(node for node, until_s in self.sessions.items() if until_s > now_s)
@@ -76,15 +92,21 @@ class Consul:
                 raise StoreFault(Fault.CONFLICT, f"{op.key}: index is stale")
             case CheckMissing() if there is not None:
                 raise StoreFault(Fault.CONFLICT, f"{op.key}: exists")
+            case CheckSession(_, session) if there is None or there.session != session:
+                raise StoreFault(Fault.CONFLICT, f"{op.key}: is not held by {session}")
+            case Lock(_, _, session) if session not in self.holds or (there and there.session):
+                raise StoreFault(Fault.CONFLICT, f"{op.key}: lock is already held")
 
     def _apply(self, op: Op, index: int) -> bool:
         there = self.keys.get(op.key)
         match op:
+            case Lock():
+                self.keys[op.key] = Kept(op.key, op.value, index, index, session=op.session)
             case Set() | Cas():
                 if there is not None and (there.value, there.flags) == (op.value, op.flags):
                     return False
-                born = there.create_index if there else index
-                self.keys[op.key] = Kept(op.key, op.value, born, index, op.flags)
+                born, session = (there.create_index, there.session) if there else (index, "")
+                self.keys[op.key] = Kept(op.key, op.value, born, index, op.flags, session)
                 if op.key == LIVE:
                     self.written += 1
                     self.wishes[(index, op.value)] = self.written

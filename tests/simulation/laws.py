@@ -13,7 +13,8 @@ from bgd.core.model import Colour, Desired, Ledger, Order, OrderKind
 from bgd.core.permission import Permission
 from bgd.core.snapshot import Snapshot
 from tests.simulation.consul import KEYS
-from tests.simulation.witness import Given, Seen, Witness
+from tests.simulation.phases import Phases
+from tests.simulation.witness import Given, Seen
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -22,19 +23,8 @@ KNOWN_S, VOTE_S, EARLY_S = 60.0, 31.0, 30.0
 """A vote may be 10 s old by its reader, who may see it first when its voter falls silent after 20 s."""
 
 
-class Broken(AssertionError):
-    """An invariant does not hold."""
-
-
-class Laws(Witness):
-    """Raises `Broken` for what must not happen."""
-
-    def broken(self, what: str) -> None:
-        raise Broken(f"at {self.world.now_s:g} s: {what}")
-
-    def _must(self, holds: bool, number: int, what: str) -> None:
-        if not holds:
-            self.broken(f"invariant {number}: {what}")
+class Laws(Phases):
+    """Those about what nodes do; `Phases` has those about preparations and draining."""
 
     # -- what a node does to itself -----------------------------------------------------------------
 
@@ -90,7 +80,11 @@ class Laws(Witness):
             self._as_ordered(node, wish, seen)
         if followed or revert:
             self._must(bool(healthy) or both_down, 1, f"{node.name} follows to {wish.colour}, which is dead")
-        elif node.decided is None or (order and node.name in order.prepared) or self._serves_nobody(node):
+        elif order and node.name in order.prepared:
+            self._must(bool(healthy), 1, f"{node.name} was prepared for {wish.colour}, which is dead")
+            shown = seen.releases[wish.colour]
+            self._must(shown <= {order.release}, 12, f"{node.name} was prepared for {wish}, not {set(shown)}")
+        elif node.decided is None or self._serves_nobody(node):
             self._must(bool(healthy), 1, f"{node.name} flips to {wish.colour}, which is dead")
         else:
             self._gates(node, wish)
@@ -247,28 +241,10 @@ class Laws(Witness):
     # -- after every step ---------------------------------------------------------------------------
 
     def after(self) -> None:
-        """No proxy does more than it may, and a colour that is drained is served by no member."""
+        """No proxy does more than it may, nobody is on a colour that is drained, no preparation is left."""
         self._proxies()
-        event = self.world.seen()[1]
-        live, ledger = event.keys["shop"], event.ledgers["shop"]
-        good = ledger.good.get(live.colour) if isinstance(live, Desired) else None
-        if not isinstance(live, Desired) or good is None:
-            return
-        old = live.colour.other
-        members = self.world.members().members
-        if not fleet.drained(members, live, old):
-            return
-        for member in members:
-            node = self.world.named(member.node)
-            told = (
-                node.reported
-                and self.world.consul.keys[KEYS.report("shop", node.name)].modify_index == node.mark
-            )
-            self._must(
-                node.decided is not old or node.tampered or not told,
-                11,
-                f"{old} is drained, and {node.name} serves it",
-            )
+        self._drained()
+        self._preparations()
 
     def followed(self) -> None:
         """A wish that somebody serves is served by all who can see its colour alive."""

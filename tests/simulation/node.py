@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bgd.core import advance as adv
 from bgd.core import decide as table
-from bgd.core import fleet, memory
+from bgd.core import fleet, memory, preparing
 from bgd.core.actions import (
     Action,
     Confirm,
@@ -18,6 +18,7 @@ from bgd.core.actions import (
     FallBack,
     Flip,
     Hold,
+    Prepare,
     Repair,
     Revert,
     Take,
@@ -30,6 +31,7 @@ from bgd.core.events import (
     Event,
     Probed,
     ProxySeen,
+    SessionsSeen,
     StoreDenied,
     StoreHeard,
     StoreLost,
@@ -37,7 +39,7 @@ from bgd.core.events import (
 )
 from bgd.core.knowledge import VOTE_RENEWED_S, Knowledge, Link
 from bgd.core.learn import form, learn, unheard
-from bgd.core.model import Colour, Serving
+from bgd.core.model import Colour, Gate, Prepared, Serving
 from bgd.core.permission import Permission, permission
 from bgd.core.reasons import Because
 from bgd.core.report import report
@@ -46,6 +48,7 @@ from bgd.store import acts, records, writes
 from bgd.store.client import StoreFault
 from bgd.store.ops import Set
 from tests.simulation.consul import APP, KEYS, Line
+from tests.simulation.proxy import Proxy
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -61,18 +64,19 @@ class Crashed(Exception):
     """The daemon ended, right here."""
 
 
-class Node:
-    """A daemon and its proxy. `decided` is what the proxy serves, with or without a daemon."""
+class Node(Proxy):
+    """A daemon and its proxy."""
 
     def __init__(self, world: "World", name: str) -> None:
+        super().__init__()
         self.world, self.name = world, name
         self.line = Line(world.consul)
         self.running = False
-        self.decided: Colour | None = None
         self.disk: Knowledge | None = None
         self.torn = False
-        self.blind: set[Colour] = set()
         self.failing = 0
+        self.stuck = False
+        """Its answers to preparations do not come."""
         self.mute: set[Colour] = set()
         self.crash_at = ""
         self.tampered = False
@@ -80,10 +84,10 @@ class Node:
         """Whether its last change to the proxy is told."""
         self.mark = 0
         """The index of its report, as it last wrote it."""
+        self.told_step = self._read_step = 0
+        """What came to its proxy before this step, its report has counted."""
         self.late: dict[str, float] = {}
         """Watches whose answers do not come, with since when."""
-        self.permitted: Permission | None = None
-        """What the proxy may do by itself, with or without a daemon."""
         self.k = self._fresh()
         self.told: dict[str, Any] | None = None
         self.action: Action = Hold(Because.STARTING)
@@ -107,7 +111,8 @@ class Node:
         self.told, self._voted_s = None, float("-inf")
         self._versions: tuple[Any, ...] = ()
         self._catalog: int = -1
-        self._following = False
+        self._following = self._counting = False
+        self._preparing: Prepare | None = None
 
     def crash(self) -> None:
         self.running = False
@@ -135,8 +140,11 @@ class Node:
         """Hear Consul, all of it or some of its watches; probe, look at the proxy."""
         if not self.running:
             return
+        self._read_step = self.world.step
         self._hear(watches or WATCHES)
         self._probe()
+        if self._counting:
+            self._see(SessionsSeen(APP, self.world.now_s, self.count()))
         self._see(ProxySeen(self.world.now_s, {APP: self.decided} if self.decided else {}, 0, "sim"))
         self.k = form(self.k, self.world.now_s)
         self.world.laws.observed(self)
@@ -150,6 +158,7 @@ class Node:
             for _ in range(MOST_ACTIONS):
                 snapshot = freeze(self.k, self.world.now_s)
                 self.action = table.decide(snapshot)
+                self.world.laws.decided(self, snapshot, self.action)
                 if isinstance(self.action, Hold):
                     if self._follows_anew(snapshot):
                         continue
@@ -157,9 +166,12 @@ class Node:
                 self._do(self.action, snapshot)
             else:
                 self.world.laws.broken(f"{self.name} acts in circles: {self.action}")
+            snapshot = self._prepare(snapshot)
+            self._counting = snapshot.drains
             self._permit(permission(snapshot))
             self._point("after acting")
             self._publish(snapshot)
+            self.world.laws.stands(self)
             self._save(self.k)
         except Crashed:
             self.world.say(self, "crashed")
@@ -239,6 +251,21 @@ class Node:
         if self.decided is not None and (self.world.slow or self.k.traffic):
             mean_s = 5.0 if self.decided in self.world.slow else 0.01
             self._see(TrafficSeen(APP, self.decided, self.world.now_s, 100, 0, mean_s))
+
+    # -- prepare ------------------------------------------------------------------------------------
+
+    def _prepare(self, snapshot: Snapshot) -> Snapshot:
+        """Begin with the answer that is owed; give it when the hands have ended."""
+        self._preparing = preparing.due(snapshot) or self._preparing
+        asked, known = self._preparing, preparing.asked(snapshot)
+        if asked is None or self.stuck:
+            return snapshot
+        self._preparing = None
+        if known is None or known.id != asked.preparation.id:
+            return snapshot  # nobody's answer
+        hands = Gate("config", not self.failing, "as told", Because.CHECK_FAILED if self.failing else "")
+        self.k = replace(self.k, prepared=Prepared(known.id, (*asked.gates, hands)))
+        return freeze(self.k, self.world.now_s)
 
     # -- do -----------------------------------------------------------------------------------------
 
@@ -332,6 +359,8 @@ class Node:
         if told != self.told or due:
             self.told = told
             self._write_report(told)
+        if self.mark > 0:
+            self.told_step = self._read_step
 
     def _write_report(self, told: dict[str, Any]) -> None:
         dated = {**told, "at": str(self.world.now_s)}

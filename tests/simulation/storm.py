@@ -5,7 +5,7 @@ A storm is its list of steps and nothing else, so it can be replayed, and shrunk
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.simulation.node import WATCHES
 from tests.simulation.world import BLUE, GREEN, Step, World
@@ -73,7 +73,9 @@ class Storm:
     nodes: int
     steps: tuple[Step, ...]
     asks: str
-    by_ui: bool
+    by_ui: bool = False
+    by_phases: bool = False
+    """Then the colour that was left must be drained in the end, too."""
 
     def run(self, *, talks: bool = False) -> World:
         """Carry it out; raises AssertionError, most often Broken."""
@@ -85,29 +87,33 @@ class Storm:
             world.do(step)
         if talks:
             world.said.append(f"calm; {self.asks} is asked for")
-        world.calm(BLUE if self.asks == "blue" else GREEN, by_ui=self.by_ui)
+        self.end(world)
         return world
+
+    def end(self, world: World) -> None:
+        """Faults stop, and somebody asks."""
+        world.calm(BLUE if self.asks == "blue" else GREEN, by_ui=self.by_ui, by_phases=self.by_phases)
 
 
 def storm(seed: int) -> Storm:
     """The storm of a seed."""
     rng = random.Random(seed)
     nodes = rng.choice((1, 2, 2, 3, 3, 3, 4, 5))
-    steps = [*_calm_beginning(rng)]
+    steps = [*calm_beginning(rng)]
     restored, theme = False, rng.choice(THEMES)
     for _ in range(STEPS):
-        step = _step(rng, nodes, theme)
+        step = one_step(rng, nodes, theme)
         if not (restored and step[0] in ("restore", "delete", "bad")):
             steps.append(step)
         restored = restored or step[0] == "restore"
         if rng.random() < 0.05:
-            steps += _motif(rng, nodes)
+            steps += motif(rng, nodes)
         if rng.random() < 0.15:
             steps.append(("all", rng.randrange(1, 1000)))
-    return Storm(seed, nodes, tuple(steps), rng.choice(COLOURS), rng.random() < 0.5)
+    return Storm(seed, nodes, tuple(steps), rng.choice(COLOURS), by_ui=rng.random() < 0.5)
 
 
-def _motif(rng: random.Random, nodes: int) -> list[Step]:
+def motif(rng: random.Random, nodes: int) -> list[Step]:
     """A few steps that chance would seldom put together."""
     colour, other = rng.sample(COLOURS, 2)
     node, next_node, order = rng.randrange(nodes), rng.randrange(nodes), rng.randrange(1, 1000)
@@ -147,7 +153,7 @@ def _motif(rng: random.Random, nodes: int) -> list[Step]:
     )
 
 
-def _calm_beginning(rng: random.Random) -> list[Step]:
+def calm_beginning(rng: random.Random) -> list[Step]:
     """Most storms begin where there is something to lose: blue is good, perhaps green serves."""
     steps: list[Step] = [("cli", "blue"), ("all",)]
     if rng.random() < 0.9:
@@ -159,7 +165,7 @@ def _calm_beginning(rng: random.Random) -> list[Step]:
     return steps
 
 
-def _step(rng: random.Random, nodes: int, theme: dict[str, int]) -> Step:
+def one_step(rng: random.Random, nodes: int, theme: dict[str, int]) -> Step:
     name = rng.choices(list(theme), list(theme.values()))[0]
     colour, node = rng.choice(COLOURS), rng.randrange(nodes)
     if name in OF_A_COLOUR:
@@ -218,13 +224,7 @@ def shrunk(storm: Storm, tries: int = 400) -> Storm:
         start = 0
         while start < len(storm.steps) and tries > 0:
             tries -= 1
-            less = Storm(
-                storm.seed,
-                storm.nodes,
-                storm.steps[:start] + storm.steps[start + size :],
-                storm.asks,
-                storm.by_ui,
-            )
+            less = replace(storm, steps=storm.steps[:start] + storm.steps[start + size :])
             if kind(broken(less)) == what:
                 storm = less
             else:
@@ -247,7 +247,7 @@ def trace(storm: Storm) -> str:
             lines += [f"      {said}" for said in world.said]
         lines.append(f"  calm: faults stop, {small.asks} is asked for")
         world.said = []
-        world.calm(BLUE if small.asks == "blue" else GREEN, by_ui=small.by_ui)
+        small.end(world)
     except AssertionError as found:
         lines += [f"      {said}" for said in world.said] + [f"  BROKEN {found}"]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
-"""Three hundred storms over the real core, and that a storm can be replayed and cut down."""
+"""Some hundred storms over the real core, and that a storm can be replayed and cut down."""
 
 import pytest
 
+from tests.simulation.flips import flips
 from tests.simulation.storm import broken, shrunk, storm, trace
 
 
@@ -10,6 +11,13 @@ def test_storms_break_no_invariant(first: int) -> None:
     """Safety in every step, and calm once the faults stop."""
     for seed in range(first, first + 50):
         assert not broken(storm(seed)), trace(storm(seed))
+
+
+@pytest.mark.parametrize("first", range(0, 120, 40))
+def test_storms_of_flips_break_no_invariant(first: int) -> None:
+    """Whoever prepares, commits or dies in between; and the colour that was left is drained in the end."""
+    for seed in range(first, first + 40):
+        assert not broken(flips(seed)), trace(flips(seed))
 
 
 def test_a_seed_is_a_storm() -> None:

@@ -18,6 +18,7 @@ from bgd.store.ops import Delete, Set
 from tests.simulation.consul import APP, KEYS, LIVE, SESSION_S, Consul, Line
 from tests.simulation.laws import Laws
 from tests.simulation.node import Node
+from tests.simulation.operators import Operators
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 POLICY = Policy(rise=1, fall=1, probation_s=30.0, patience_s=60.0, latency_s=1.0, min_requests=10)
@@ -44,6 +45,7 @@ class Box:
     def __init__(self, colour: Colour, number: int) -> None:
         self.address = f"10.0.{0 if colour is BLUE else 1}.{number + 1}"
         self.id = f"{colour}-{number}"
+        self.name = f"{self.address}:80"
         self.release = "1.0"
         self.up, self.objection, self.registered = True, "", True
 
@@ -51,17 +53,19 @@ class Box:
         return Backend(self.address, 80, self.id, self.release, objection=self.objection)
 
 
-class World:
+class World(Operators):
     """`do` a step; every invariant is asserted in it and after it."""
 
     def __init__(
         self, nodes: int, *, policy: Policy = POLICY, with_history: bool = False, backends: int = BACKENDS
     ) -> None:
+        super().__init__()
         self.now_s, self.policy, self.with_history = 1000.0, policy, with_history
         self.consul = Consul()
         self.operator = Line(self.consul)
         self.boxes = {colour: [Box(colour, i) for i in range(backends)] for colour in Colour}
-        self.names = {box.backend().name: box for boxes in self.boxes.values() for box in boxes}
+        self.names = {box.name: box for boxes in self.boxes.values() for box in boxes}
+        self.step = 0
         self.slow: set[Colour] = set()
         self.catalog_version = 0
         self._moments = itertools.count()
@@ -136,10 +140,15 @@ class World:
         if self.talks:
             self.said.append(f"{node.name}: {what}")
 
+    def tell(self, who: str, what: str) -> None:
+        if self.talks:
+            self.said.append(f"{who}: {what}")
+
     # -- steps --------------------------------------------------------------------------------------
 
     def do(self, step: Step) -> None:
         name, *words = step
+        self.step += 1
         with no_time_of_day(self._moments):
             getattr(self, f"do_{name}")(*words)
             self.laws.after()
@@ -211,6 +220,11 @@ class World:
         for node in self.nodes:
             if node.running and not node.line.cut:
                 self.consul.sessions[node.name] = self.now_s + SESSION_S
+        self.renew()
+
+    def do_browse(self, number: int, seconds: float) -> None:
+        """Somebody comes through a node's proxy, and stays so long."""
+        self.node(number).browse(seconds)
 
     # operators
 
@@ -270,6 +284,7 @@ class World:
         self._releases += 1
         for box in self.boxes[Colour(colour)]:
             box.release, box.up = release or f"1.{self._releases}", True
+            self._ended(box)
         self.slow.discard(Colour(colour))
         self.catalog_version += 1
 
@@ -280,7 +295,13 @@ class World:
 
     def do_kill(self, colour: str, number: int = -1) -> None:
         for i, box in enumerate(self.boxes[Colour(colour)]):
-            box.up = box.up and number not in (-1, i)
+            if number in (-1, i):
+                box.up = False
+                self._ended(box)
+
+    def _ended(self, box: Box) -> None:
+        for node in self.nodes:
+            node.cut(box.name)
 
     def do_heal(self, colour: str) -> None:
         for box in self.boxes[Colour(colour)]:
@@ -309,6 +330,15 @@ class World:
         self.node(number).blind.clear()
         self.node(number).mute.clear()
         self.node(number).failing = 0
+        self.node(number).stuck = self.node(number).uncountable = False
+
+    def do_stick(self, number: int) -> None:
+        """Its answers to preparations do not come."""
+        self.node(number).stuck = True
+
+    def do_miscount(self, number: int) -> None:
+        """It cannot tell what is open through its proxy."""
+        self.node(number).uncountable = True
 
     def do_mute(self, number: int, colour: str) -> None:
         """Its probes of a colour have no result: nothing is known of backends it has not seen yet."""
@@ -366,17 +396,22 @@ class World:
         self.consul.save()
 
     def do_restore(self) -> None:
-        self.consul.restore()
+        self.consul.restore(self.now_s)
         self.laws.restored()
 
     # -- calm ---------------------------------------------------------------------------------------
 
-    def calm(self, colour: Colour, *, by_ui: bool) -> None:
-        """Faults stop, somebody asks: every member proves the wish, and it becomes good (invariant 13)."""
-        with no_time_of_day(self._moments):
-            self._calm(colour, by_ui)
+    def calm(self, colour: Colour, *, by_ui: bool, by_phases: bool = False) -> None:
+        """Faults stop, somebody asks: every member proves the wish, and it becomes good (invariant 13).
 
-    def _calm(self, colour: Colour, by_ui: bool) -> None:
+        By two phases: every member says yes first, and the colour that was left is drained in the end.
+        """
+        with no_time_of_day(self._moments):
+            self._calm(colour, by_ui, by_phases)
+            if by_phases:
+                self._until(lambda: self.drained(colour.other), 8, 60.0, f"{colour.other} is not drained")
+
+    def _calm(self, colour: Colour, by_ui: bool, by_phases: bool) -> None:
         self._repair_lines()
         for _ in range(3):
             self.do_sleep(31.0)
@@ -384,28 +419,42 @@ class World:
         self._repair_backends()
         self._until(self._nobody_in_fallback, 30, 60.0, "in fallback from a colour that is up")
         shown = self.catalog()[colour][0].release
-        rejected = shown in self.seen()[1].ledgers[APP].rejected
-        rewound = any(
-            node.k.wish and node.k.wish.desired.generation > self.consul.index for node in self.nodes
-        )
-        if by_ui and not rejected and not rewound:
-            self._set_live(b"" if self.consul.keys.get(LIVE) else b" ")
-            self.do_ui(colour.value)
-        else:
-            self.do_cli(colour.value, rejected)
+        self._ask(colour, by_ui, by_phases and shown not in self.seen()[1].ledgers[APP].rejected)
         self._until(self._all_proved, 20, 5.0, "does not prove the wish")
         self.do_sleep(self.policy.probation_s + 1)
         self._until(
             lambda: self._is_good(colour, shown), 3, self.policy.probation_s + 1, f"{colour} is not good"
         )
 
+    def _ask(self, colour: Colour, by_ui: bool, by_phases: bool) -> None:
+        shown = self.catalog()[colour][0].release
+        rejected = shown in self.seen()[1].ledgers[APP].rejected
+        rewound = any(
+            node.k.wish and node.k.wish.desired.generation > self.consul.index for node in self.nodes
+        )
+        if by_phases:
+            self.do_prepare("carol", colour.value)
+            self._until(self._all_prepared, 4, 5.0, f"does not prepare {colour}")
+            self.do_commit("carol")
+        elif by_ui and not rejected and not rewound:
+            self._set_live(b"" if self.consul.keys.get(LIVE) else b" ")
+            self.do_ui(colour.value)
+        else:
+            self.do_cli(colour.value, rejected)
+
+    def _all_prepared(self) -> bool:
+        self.do_look("carol")
+        return "carol" in self.flips and self.flips["carol"].acknowledged is not None
+
     def _repair_lines(self) -> None:
+        self.flips.clear()
         for i, node in enumerate(self.nodes):
             node.blind.clear()
             node.line.cut = node.line.denied = node.line.unsure = False
             node.late.clear()
             node.mute.clear()
             node.failing, node.crash_at = 0, ""
+            node.stuck = node.uncountable = False
             self.do_start(i)
 
     def _repair_backends(self) -> None:

@@ -5,7 +5,7 @@ node that did nothing new says what it serves and waits for, when that has chang
 simulation is asserted on the way.
 """
 
-from bgd.core import fleet
+from bgctl import standing
 from bgd.core.actions import Hold
 from bgd.core.model import Colour, Desired, MinHealthy, Policy
 from bgd.core.reasons import Because
@@ -56,7 +56,7 @@ class Teller:
         served = node.decided or "nothing"
         if not node.running:
             return f"is silent, its proxy serves {served}"
-        return f"serves {served}: {told(node.action)}"
+        return f"serves {served}: {told(node.action)}{_answer(node)}"
 
     # -- what is asked rather than done -------------------------------------------------------------
 
@@ -102,13 +102,14 @@ class Teller:
 
     def tell_drained(self, colour: str) -> list[str]:
         """What `wait --drained` says."""
-        event = self.world.seen()[1]
-        live, good = event.keys[APP], event.ledgers[APP].good
-        assert isinstance(live, Desired), live
-        silent = [member.node for member in self.world.members().members if not member.alive]
-        if fleet.drained(self.world.members().members, live, Colour(colour)):
-            return ["yes" if live.colour in good else f"no: {live.colour} is not confirmed"]
-        return [f"no: {', '.join(silent)} silent" if silent else "no"]
+        app, left = self.world.app(), Colour(colour)
+        if self.world.drained(left):
+            return ["yes"]
+        on = {each.node: each.colour(left).sessions for each in app.members}
+        open_on = ", ".join(f"{node} has {count} open" for node, count in on.items() if count)
+        silent = f"{standing.names(app.silent)} silent" if app.silent else ""
+        unconfirmed = "" if left.other in app.ledger.good else f"{left.other} is not confirmed"
+        return [f"no: {silent or open_on or unconfirmed or 'not counted'}"]
 
     def tell_way_back(self, number: str = "0") -> list[str]:
         """Where a revert would go now."""
@@ -127,6 +128,15 @@ class Teller:
 
 def _because(node: Node) -> Because | None:
     return node.action.because if isinstance(node.action, Hold) else None
+
+
+def _answer(node: Node) -> str:
+    """What it says to a preparation, if it says something."""
+    prepared = (node.told or {}).get("prepared")
+    if prepared is None:
+        return ""
+    refusal = next((gate for gate in prepared["gates"] if not gate["ok"]), None)
+    return f"; no to it: {refusal['because']}, {refusal['detail']}" if refusal else "; prepared"
 
 
 def _word(word: str) -> object:
