@@ -115,8 +115,9 @@ class Errand:
         """Consul lost on the way: whether the wish stands all the same."""
         if ended.exit is not Exit.STORE:
             return ended
-        self.writing = self.writing and ended.detail.endswith(UNSURE)
-        self._find_out()
+        if self.flags:
+            self.writing = self.writing and ended.detail.endswith(UNSURE)
+            self._find_out()
         if self.writing:
             return ended
         detail = ended.detail.removesuffix(UNSURE)
