@@ -32,7 +32,7 @@ from bgd.core.events import (
     TrafficSeen,
 )
 from bgd.core.knowledge import Knowledge, Link
-from bgd.core.learn import form, learn, unheard
+from bgd.core.learn import form, learn, repeats, unheard
 from bgd.core.model import Policy
 from bgd.core.permission import permission
 from bgd.core.reasons import Because
@@ -46,8 +46,8 @@ from bgd.telling import Teller
 TICK_S = 1.0
 SWEEP_TICKS = 10
 """Every app is decided at least once in so many ticks, whatever it waits for."""
-GATHER_S = 0.02
-"""Probes wait so long for each other, that a turn of the loop may fold many of them."""
+GATHER_S = 0.005
+"""Probes wait so long for each other, that a turn of the loop may fold many of them; they come together."""
 TELL_S = 0.02
 """Telling waits so long for an action that has just begun: customers cannot wait. A flip by map has
 ended by then, and is told once."""
@@ -107,8 +107,8 @@ class Loop:
         self._writing: dict[str, Write] = {}
         """Consul may take its time: this node goes on with what is its own meanwhile."""
         self._draining: Mapping[str, Drain] = {}
-        self._calm: dict[str, bool] = {}
-        """Whether an app waits for nothing."""
+        self._calm: dict[str, float] = {}
+        """Until when an app waits for nothing."""
         self._following: set[str] = set()
         self._untold: dict[str, tuple[Snapshot, Action]] = {}
         self._tell_s = 0.0
@@ -199,7 +199,7 @@ class Loop:
         names = list(self._apps)
         self._swept = (self._swept + 1) % SWEEP_TICKS
         swept = set(names[self._swept :: SWEEP_TICKS])
-        restless = {app for app in names if not self._calm.get(app)}
+        restless = {app for app in names if now_s >= self._calm.get(app, now_s)}
         return swept | restless | (self._hands.unsaved & self._apps.keys())
 
     # -- fold -----------------------------------------------------------------------------------
@@ -240,12 +240,14 @@ class Loop:
         knowledge = self._apps.get(app)
         if knowledge is None or (app in self._busy and isinstance(event, ProxySeen | ProxyLost)):
             return  # what the proxy says while it is being changed is void
+        if isinstance(event, Probed):
+            self._world.observer.probed(app, event.colour, event.took_s)
+            if repeats(knowledge, event):
+                return  # as hundreds a second do
         at = self._clock.at() if isinstance(event, CatalogSeen) else ""  # only its news are dated
         learnt = learn(knowledge, event, now_s=now_s, at=at)
         self._apps[app] = learnt
         self._teller.learnt(knowledge, learnt)
-        if isinstance(event, Probed):
-            self._world.observer.probed(app, event.colour, event.took_s)
         if learnt.backends is not knowledge.backends:
             self._world.prober.watch(app, learnt.backends)
         if learnt.sight is not knowledge.sight:
@@ -323,7 +325,7 @@ class Loop:
         action = decide(snapshot)
         self._teller.decided(app, action)
         self._beside.warm(action, knowledge)
-        self._calm[app] = isinstance(action, Hold) and action.because is Because.CONVERGED
+        self._calm[app] = _calm_until_s(action)
         if isinstance(action, Touch):
             self._busy[app] = action
             self._hands.carry_out(app, action, knowledge)
@@ -368,3 +370,12 @@ class Loop:
         self._world.store.follow_members(app, wanted)
         if not wanted:
             self._apps[app] = unheard(self._apps[app])
+
+
+def _calm_until_s(action: Action) -> float:
+    """When time alone may change the answer to a hold; whatever else may, is an event."""
+    if isinstance(action, Hold) and action.because is Because.CONVERGED:
+        return float("inf")
+    if isinstance(action, Hold) and action.because is Because.PROBATION and action.until_s is not None:
+        return action.until_s
+    return float("-inf")

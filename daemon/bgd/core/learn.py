@@ -58,6 +58,14 @@ def learn(knowledge: Knowledge, event: Event, *, now_s: float, at: str) -> Knowl
     return keep_time(learnt, now_s)
 
 
+def repeats(k: Knowledge, event: Probed) -> bool:
+    """Whether a probe says only what is known already, so that nothing is to be learnt from it."""
+    before = k.healths[event.colour].get(event.name)
+    if before is None or _may_refuse(k):  # which waits for a time, and takes any event for its clock
+        return False
+    return health.probed(before, event.ok, event.detail, k.policy) is before
+
+
 def _fold(knowledge: Knowledge, event: Event, now_s: float, at: str) -> Knowledge:
     match event:
         case LiveSeen(keys, ledgers):
@@ -136,7 +144,7 @@ def _still_asked(prepared: Prepared | None, ledger: Ledger) -> Prepared | None:
 
 def _refuse(k: Knowledge, now_s: float) -> Knowledge:
     """Note the release for which a wish is refused here: what comes after it was not asked for."""
-    if k.wish is None or k.wish.refused or k.ledger is None or not k.ledger.rejected or k.served:
+    if k.wish is None or k.ledger is None or not _may_refuse(k):
         return k
     if now_s - k.wish.seen_s < CATALOG_LAG_S:
         return k
@@ -144,6 +152,10 @@ def _refuse(k: Knowledge, now_s: float) -> Knowledge:
     if (order is not None and order.force) or not releases or not releases <= k.ledger.rejected:
         return k
     return replace(k, wish=replace(k.wish, refused=min(releases)))
+
+
+def _may_refuse(k: Knowledge) -> bool:
+    return bool(k.wish and not k.wish.refused and k.ledger and k.ledger.rejected and not k.served)
 
 
 def _members(k: Knowledge, event: MembersSeen, now_s: float) -> Knowledge:
