@@ -24,6 +24,8 @@ from bgd.host.rounds import Aim, Rounds, Target
 CALM_S = 10.0
 """Trouble that has not been met for so long is over."""
 CLOSE_S = 5.0
+TOGETHER_S = 0.015
+"""Results wait so long for each other: there may be thousands a second, and each wakes up who hears of it."""
 
 _Key = tuple[Colour, str]
 
@@ -37,6 +39,9 @@ class AsyncProber:
         self._apps: dict[str, _App] = {}
         self._rounds = Rounds()
         self._trouble = _TroubleLog()
+        self._results: list[Probed] = []
+        self._tell_s = 0.0
+        """When the results that wait are told."""
         self._stopping = self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="probes", daemon=True)
@@ -76,7 +81,8 @@ class AsyncProber:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._rounds.turn()
+            self._rounds.turn(self._tell_s - time.monotonic() if self._results else None)
+            self._tell_all()
             while self._orders:
                 self._orders.popleft()()
             self._trouble.turn()
@@ -111,7 +117,15 @@ class AsyncProber:
         if isinstance(outcome, Trouble):
             self._trouble.met(outcome.detail)
         else:
-            self._post(Probed(app, colour, name, outcome.ok, took_s, outcome.detail))
+            if not self._results:
+                self._tell_s = time.monotonic() + TOGETHER_S
+            self._results.append(Probed(app, colour, name, outcome.ok, took_s, outcome.detail))
+
+    def _tell_all(self) -> None:
+        if self._results and time.monotonic() >= self._tell_s:
+            results, self._results = self._results, []
+            for result in results:
+                self._post(result)
 
 
 class _App:

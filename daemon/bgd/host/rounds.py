@@ -97,9 +97,11 @@ class Rounds:
         self._epoll.close()
         os.close(self._wake)
 
-    def turn(self) -> None:
-        """Wait for what happens next, and carry it out."""
+    def turn(self, at_most_s: float | None = None) -> None:
+        """Wait for what happens next, for no longer than `at_most_s`, and carry it out."""
         wait_s = self._wait_s()
+        if at_most_s is not None:
+            wait_s = min(wait_s if wait_s is not None else at_most_s, max(0.0, at_most_s))
         events = self._poll(wait_s)
         for fd, ready in events:
             if fd == self._wake:
