@@ -81,6 +81,7 @@ class ConsulServer:
             "ports": {"dns": -1, "grpc": -1, **ports},
             "performance": {"raft_multiplier": 1},
             "disable_update_check": True,
+            "disable_coordinates": True,  # else it writes of its own accord, and no test could tell who did
             "log_level": "warn",
         }
         if self.lasting:
