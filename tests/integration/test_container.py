@@ -150,6 +150,21 @@ def test_flips_members_and_reloads(tmp_path: Path, engine: Engine, kind: str) ->
         shop.in_step("green")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_would_be_refused_is_known_before(tmp_path: Path, engine: Engine, kind: str) -> None:
+    """The container's own proxy is asked, as before a flip; customers notice nothing."""
+    ask = ("set-live", "green", "--app", "shop", "--dry-run")
+    with opened(tmp_path, engine, kind) as shop, shop.load():
+        shop.bgctl(*ask, check=True)
+        shop.apps = [shop.app("shop", shop.port, f'lines = ["{shop.proxy.bad_line}"]')]
+        shop.hup()
+        shop.until_because("check-failed")
+        refused = shop.bgctl(*ask)
+
+        assert (refused.returncode, "nonsense" in refused.stdout + refused.stderr) == (4, True), refused
+        assert shop.answer() == "blue"
+
+
 def part(shop: Shop) -> str:
     """bgd's part, as a restart of the proxy would load it."""
     return str(shop.proxy.settings().file.read_text())
