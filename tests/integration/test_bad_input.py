@@ -7,6 +7,7 @@ import base64
 import json
 import shlex
 import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,20 @@ from typing import Any
 
 import pytest
 
+from bgctl.demo.process import environment
 from tests.integration.shop import Shop, opened
 from tests.integration.waiting import eventually
 
 READS = (("status",), ("status", "shop"), ("why", "shop"), ("history", "shop"))
+ONE_BY_ONE = """\
+import json, sys
+from bgctl import commands
+for each in json.loads(sys.argv[1]):
+    if status := commands.run(each):
+        sys.exit(status)
+    print(end=chr(0), flush=True)
+"""
+"""Many calls of bgctl in one process: each takes longer to start than to read."""
 ESCAPES = "\x1b[31m\x1b]0;owned\x07\u202e\r\n"
 
 
@@ -67,13 +78,25 @@ def strict(text: str) -> Any:
 
 def all_can_be_read(shop: Shop) -> None:
     """Every reading command ends well, on paper and as JSON, and commands no terminal."""
-    for words in READS:
-        ended = shop.bgctl(*words)
-        assert ended.returncode == 0, ended.stderr
-        assert is_harmless(ended.stdout + ended.stderr), ended.stdout
-        told = shop.bgctl("-o", "json", *words)
-        assert told.returncode == 0, told.stderr
-        assert strict(told.stdout)["schema"] == 1
+    calls = [[*form, *words] for form in ([], ["-o", "json"]) for words in READS]
+    each = [["--consul-addr", shop.consul.address, *call] for call in calls]
+    ended = subprocess.run(
+        [sys.executable, "-c", ONE_BY_ONE, json.dumps(each)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=90,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    said, complained = ended.stdout.split("\0")[:-1], ended.stderr
+    assert len(said) == len(calls)
+    assert is_harmless(complained), complained
+    for call, text in zip(calls, said, strict=True):
+        if "json" in call:
+            assert strict(text)["schema"] == 1
+        else:
+            assert is_harmless(text), text
 
 
 def back_to_blue(shop: Shop) -> None:
