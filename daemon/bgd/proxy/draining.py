@@ -71,6 +71,9 @@ class Draining:
         self._say(trouble)
         for app in sorted(apps):
             sessions = {colour: counted.get((app, colour)) for colour in Colour}
+            decides = decided.get(app)
+            if app not in drains and decides and sessions[decides.other] == 0:
+                continue  # as it was; what live has changes all the time, and nobody is told of it at rest
             post(SessionsSeen(app, asked_s, sessions, self._cut_of(app, drains.get(app))))
 
     def left(self, app: str, colour: Colour) -> int | None:
