@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -236,6 +237,17 @@ def test_following_an_app(calm: Client) -> None:
             break
     assert seen == [1, 2, 3]
     assert len(list(views.follow_app(calm, "shop", 0.2))) == 1
+
+
+def test_following_ends_with_what_was_not_heard(consul_server: ConsulServer) -> None:
+    """Who follows while Consul is lost is told so when the time is over, whatever is waited for then."""
+    followed = [views.follow_app(client(consul_server), "shop", 3.0) for _ in range(10)]
+    for each in followed:
+        next(each)
+    with ThreadPoolExecutor(len(followed)) as at_once:
+        ended = [at_once.submit(list, each) for each in followed]
+        consul_server.kill()
+    assert all(isinstance(each.exception(), StoreFault) for each in ended)
 
 
 def test_records_carry_their_schema(calm: Client) -> None:

@@ -66,15 +66,14 @@ def follow_app(client: Client, app: str, timeout_s: float) -> Iterator[AppView]:
     last = _view(client, app, entries)
     yield last
     backoff = Backoff()
+    lost: StoreFault | None = None
     while (left_s := deadline_s - time.monotonic()) > 0:
         try:
             before = index
             index, entries = _changed(client, app, index, min(left_s, LOOK_S))
-            view = _view(client, app, entries)
-        except StoreFault:
-            index = 0
-            if time.monotonic() >= deadline_s:
-                raise
+            view, lost = _view(client, app, entries), None
+        except StoreFault as fault:
+            index, lost = 0, fault
             time.sleep(min(left_s, backoff.next_s()))
             continue
         if index < before:
@@ -82,6 +81,8 @@ def follow_app(client: Client, app: str, timeout_s: float) -> Iterator[AppView]:
         if view != last:
             last = view
             yield view
+    if lost:
+        raise lost
 
 
 def events(client: Client, app: str, count: int) -> list[dict[str, Any]]:
