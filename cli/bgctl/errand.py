@@ -99,10 +99,10 @@ class Errand:
     def _not_proved(self, wish: Desired) -> Ended:
         assert self.last is not None, "waited for before anything was read"
         waiting = self.last.unproved(wish)
-        because = waiting[0].because if waiting else Because.NODE_SILENT
-        missing = "; ".join(f"{member.node} ({member.reason})" for member in waiting) or "any node at all"
+        why = {member.node: member.why_not(wish.generation) for member in waiting}
+        missing = "; ".join(f"{node} ({said})" for node, (_, said) in why.items()) or "any node at all"
         return late(
-            because or Because.STARTING,
+            next((code for code, _ in why.values()), Because.NODE_SILENT),
             f"generation {wish.generation} ({wish.colour}) is written and stands; proved by "
             f"{standing.names(self.last.proved(wish))}; not proved by {missing}",
             self._cure(f"wait on: bgctl wait --converged --app {self.app}"),

@@ -92,6 +92,12 @@ class Member:
         """The newest generation that this member has heard of."""
         return max(self.serves_generation, _number(_part(self.report, "desired"), "generation"))
 
+    def why_not(self, generation: int) -> tuple[str, str]:
+        """Code and words for not having proved a wish; what was said before one heard of it is no reason."""
+        if self.alive and self.highest_generation < generation:
+            return Because.NODE_SILENT, f"{Because.NODE_SILENT}: it has not heard of it, or cannot say so"
+        return self.because or Because.STARTING, self.reason
+
     def refuses(self, generation: int) -> bool:
         """Whether it will not take this very wish."""
         heard = _number(_part(self.report, "desired"), "generation")
