@@ -151,6 +151,10 @@ class HaproxyServer(Supervised):
         rows = (self.folder / "colours.map").read_text().splitlines()
         return _colours(dict(row.split()[:2] for row in rows))
 
+    def permits(self, backend: str) -> bool:
+        """Whether bgd lets it leave this backend by itself."""
+        return f" {backend} " in self.ask(f"show map {self.folder / 'permitted.map'}")
+
     def held(self) -> set[str]:
         """Every server that it still has, also those that are leaving."""
         rows = (line.split() for line in self.ask("show servers state").splitlines())

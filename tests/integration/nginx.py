@@ -146,6 +146,10 @@ class NginxServer(Supervised):
         named = re.findall(r"proxy_pass (\S+)_(\w+);", streams.read_text() if streams.exists() else "")
         return {app: "green" if app in flags else "blue" for app in apps} | dict(named)
 
+    def permits(self, backend: str) -> bool:
+        """Whether bgd lets it leave this backend by itself."""
+        return any(self.folder.glob(f"permits/*/{backend}"))
+
     def held(self) -> set[str]:
         """Every server that it still has, by its file."""
         return {name for group in self.servers().values() for name, _ in group}
