@@ -46,11 +46,12 @@ state.directory = "{state}"
 class Bgd(Process):
     """One daemon with a configuration file of its own, which may be written anew while it runs."""
 
-    def __init__(self, folder: Path, text: str, status: int) -> None:
+    def __init__(self, folder: Path, text: str, status: int, program: Sequence[str] = ("-m", "bgd")) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.file, self.status_port = folder / "bgd.toml", status
         self.file.write_text(text)
-        super().__init__([sys.executable, "-m", "bgd", "run", "--config", str(self.file)], folder / "bgd.log")
+        command = [sys.executable, *program, "run", "--config", str(self.file)]
+        super().__init__(command, folder / "bgd.log")
         self.earlier = self.log.stat().st_size if self.log.exists() else 0
 
     def wait_ready(self) -> None:
@@ -84,6 +85,8 @@ class Shop:
         self.token = consul.token
         """The operator's, if Consul asks for one."""
         self.head = self.head_of_proxy = ""
+        self.program: Sequence[str] = ("-m", "bgd")
+        """What Python is to run as the daemon."""
         self.bgd = self.daemon()
 
     def app(self, name: str, port: int, *lines: str, probe: str = FAST_PROBE) -> str:
@@ -116,7 +119,7 @@ class Shop:
         return "\n".join([*rows, port])
 
     def daemon(self) -> Bgd:
-        return Bgd(self.folder / "bgd", self.text(), self.status)
+        return Bgd(self.folder / "bgd", self.text(), self.status, self.program)
 
     # -- what an operator does ------------------------------------------------------------------
 
@@ -265,9 +268,13 @@ def opened(
     """A shop whose blue serves; `start=False` leaves bgd to the test."""
     with ExitStack() as stack:
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bgd-")))
+        (place := folder / "consul").mkdir(parents=True, exist_ok=True)
+        server = ConsulServer(place, **consul)
+        stack.callback(server.kill)
+        server.spawn()  # it comes to a leader while the others start
         backends = stack.enter_context(Backends(short, colours, tcp=tcp))
-        server = stack.enter_context(consul_world.running(folder / "consul", **consul))
         proxy = stack.enter_context(running(kind, **(main or {})))
+        server.until_led()
         shop = Shop(short, server, proxy, backends)
         stack.callback(lambda: shop.bgd.stop())
         if start:
