@@ -49,12 +49,11 @@ class Sessions:
         """How many are open on each colour of these apps. Raises OSError."""
         names = {(app, colour): backend(app, colour) for app in apps for colour in Colour}
         pid, decides = self._serving()
-        found = _find(self._ask, names.values())
-        unknown: set[str] = set()
-        workers = [found]
         others = master.others(self._master, pid)
         if others is None:
             return dict.fromkeys(names)
+        unknown: set[str] = set()
+        workers = [_find(self._ask, names.values())]
         self._without = {each: known for each, known in self._without.items() if each in others}
         for each in others:
             asked = [name for name in names.values() if name not in self._without.get(each, ())]
@@ -65,6 +64,8 @@ class Sessions:
                 continue
             except OSError:
                 unknown |= set(asked)
+        if self._serving()[0] != pid:
+            return dict.fromkeys(names)  # a reload came between, and nobody has asked who served before
         return {place: None if name in unknown else _sum(workers, name) for place, name in names.items()}
 
     def cut(self, app: str, colour: Colour) -> int:
