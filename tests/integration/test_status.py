@@ -207,7 +207,8 @@ def test_every_metric_says_what_it_is(served: Served, board: Board) -> None:
     text = served.ask("/metrics")[1]
     promised = (
         "backends because consul_errors_total consul_up flip_seconds flips_total generation live"
-        " loop_seconds old_workers probe_seconds reloads_total reverts_total serving sessions_cut_total verdict way_back"
+        " loop_seconds old_workers probe_seconds reloads_total reverts_total serving sessions_cut_total"
+        " verdict way_back"
     )
 
     assert sorted(re.findall(r"# TYPE bgd_(\S+)", text)) == promised.split()
