@@ -22,7 +22,7 @@ from bgctl.demo.process import free_ports
 from tests.integration import parts
 from tests.integration.waiting import eventually
 
-START_S = 20.0
+START_S = 60.0
 
 
 @dataclass(frozen=True)

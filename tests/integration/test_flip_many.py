@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.integration.haproxy import free_port, get
+from tests.integration.in_time import anew_when_too_slow, in_time
 from tests.integration.load import Load
 from tests.integration.shop import Shop, opened, soak_on_nginx
 from tests.integration.waiting import eventually
@@ -42,6 +43,7 @@ def ten_apps(folder: Path, kind: str) -> Iterator[Shop]:
         yield shop
 
 
+@anew_when_too_slow
 @soak_on_nginx
 def test_ten_apps_on_one_bind_flip_at_the_same_time(tmp_path: Path, kind: str) -> None:
     """Also while their structure is reloaded: the old colour's last answer comes at once after each key."""
@@ -55,15 +57,15 @@ def test_ten_apps_on_one_bind_flip_at_the_same_time(tmp_path: Path, kind: str) -
                 shop.hup()
             flip_all(shop, colour, written)
             for number in range(APPS):
-                shop.until_serving(colour, f"app-{number}", within_s=30)
+                shop.until_serving(colour, f"app-{number}", within_s=60)
                 assert shop.report(f"app-{number}")["serving"]["via"] == "runtime"
                 host, path = route(number)
                 assert get(shop.port, path, host).strip() == colour
         stack.close()
         for number, each in loads.items():
             assert not each.lost(), each.lost()[:3]
-            slowest = max(old_answers_s(each, written[number]))
-            assert slowest < AT_ONCE_S, f"app-{number}: the old colour answered for {slowest:.3f} s"
+            slowest_s = max(old_answers_s(each, written[number]))
+            in_time(slowest_s, AT_ONCE_S, f"the old colour of app-{number} answered")
 
 
 def old_answers_s(load: Load, written: list[tuple[int, str]]) -> Iterator[float]:
