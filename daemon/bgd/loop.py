@@ -46,8 +46,9 @@ from bgd.telling import Teller
 TICK_S = 1.0
 SWEEP_TICKS = 10
 """Every app is decided at least once in so many ticks, whatever it waits for."""
-GATHER_S = 0.005
-"""Probes wait so long for each other, that a turn of the loop may fold many of them; they come together."""
+GATHER_S, GATHER_MOST_S = 0.005, 0.1
+"""Probes wait so long for each other, that a turn of the loop may fold many of them; they come together.
+Where a turn takes long, as at a start with hundreds of apps, they wait as long as it took."""
 TELL_S = 0.02
 """Telling waits so long for an action that has just begun: customers cannot wait. A flip by map has
 ended by then, and is told once."""
@@ -115,6 +116,7 @@ class Loop:
         self._next_tick_s = 0.0
         self._swept = 0
         self._stopped = False
+        self._took_s = 0.0
         self.turned_s = self._clock.now_s()
         """When the loop last turned; it does at least once a tick."""
 
@@ -163,9 +165,9 @@ class Loop:
         if due or now_s >= self._second_hand.wake_s:
             self._second_hand.turn(self._apps, now_s)
         self._permits.turn(now_s)
-        self.turned_s = now_s
+        self.turned_s, self._took_s = now_s, self._clock.now_s() - now_s
         if due:
-            self._world.observer.looped(self._clock.now_s() - now_s)
+            self._world.observer.looped(self._took_s)
 
     def _drain(self) -> list[Letter]:
         """Wait for the first letter or the next deadline, then take all that is there.
@@ -178,7 +180,8 @@ class Loop:
         letters: list[Letter] = []
         try:
             letters.append(self._mailbox.get(timeout=max(0.0, wake_s - self._clock.now_s())))
-            until_s = min(wake_s, self._clock.now_s() + GATHER_S)
+            gather_s = min(max(GATHER_S, self._took_s), GATHER_MOST_S)
+            until_s = min(wake_s, self._clock.now_s() + gather_s)
             while isinstance(letters[-1], Probed) and (left_s := until_s - self._clock.now_s()) > 0:
                 letters.append(self._mailbox.get(timeout=left_s))
             while True:
