@@ -127,7 +127,7 @@ class Fleet:
                 found[node.node] = lacks or "it is not alive"
         return found
 
-    def until_settled(self, *, within_s: float = 60.0) -> Key:
+    def until_settled(self, *, within_s: float = 120.0) -> Key:
         """Wait until every node serves what the key names, says so in Consul, and could flip back."""
 
         def settled() -> bool:
