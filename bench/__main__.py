@@ -17,7 +17,7 @@ from bgctl.demo.parts import Backends, Consul
 from bgctl.demo.process import LateError, MissingError, scratch
 from bgctl.demo.proxies import KINDS
 
-SETTLE_S = 15.0
+SETTLE_S = 30.0
 
 
 def say(line: str) -> None:
