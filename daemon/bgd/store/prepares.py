@@ -20,6 +20,7 @@ from bgd.store.follow import Backoff
 from bgd.store.ops import Lock
 
 T = TypeVar("T")
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +96,23 @@ def _patiently(ask: Callable[[], T], deadline_s: float) -> T:
 
 
 def _lock(client: Client, key: str, preparation: Preparation, session: str) -> Taken | None:
-    """Take the key; who has it instead."""
-    try:
-        client.transact([Lock(key, records.preparation_out(preparation), session)])
-    except StoreFault as fault:
-        if fault.kind not in (Fault.CONFLICT, Fault.UNKNOWN):
-            raise
-        there = client.read(key, consistent=True)
-        if _held_by(there, session):
+    """Take the key; who has it instead. Who has ended before we could look has it no more."""
+    for _ in range(_TRIES):
+        try:
+            client.transact([Lock(key, records.preparation_out(preparation), session)])
+        except StoreFault as fault:
+            if fault.kind not in (Fault.CONFLICT, Fault.UNKNOWN):
+                raise
+            there = client.read(key, consistent=True)
+            if _held_by(there, session):
+                return None
+            if fault.kind is Fault.UNKNOWN:
+                raise
+            if there is not None:
+                return _taken(there)
+        else:
             return None
-        if fault.kind is Fault.UNKNOWN:
-            raise
-        return _taken(there)
-    return None
+    return Taken(None)
 
 
 def _held_by(there: Entry | None, session: str) -> bool:
