@@ -232,8 +232,12 @@ class Loop:
             case LiveSeen(keys, ledgers):
                 for app in keys.keys() | ledgers.keys():
                     self._learn(app, letter, now_s)
-            case StoreHeard(app):
-                self._heard(letter, [app] if app else list(self._apps), now_s)
+            case StoreHeard(app, apps):
+                self._heard(letter, [app] if app else list(apps or self._apps), now_s)
+            case StoreLost(apps=apps) | StoreDenied(apps=apps):
+                self._world.observer.store_failed()
+                for app in apps or list(self._apps):
+                    self._learn(app, letter, now_s)
             case _:
                 self._observe(letter)
                 for app in self._apps:
@@ -269,8 +273,6 @@ class Loop:
         if isinstance(event, ProxySeen):
             self._teller.proxy_version = event.version
             self._world.observer.old_workers(event.old_workers)
-        elif isinstance(event, StoreLost | StoreDenied):
-            self._world.observer.store_failed()
 
     def _finished(self, letter: Finished, now_s: float) -> None:
         self._busy.pop(letter.app, None)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bgd.store import catalog_watch, library, wish_watch
 from tests.integration import consul
 from tests.integration.consul import ConsulServer
 from tests.integration.fleet_world import Fleet, fleet
@@ -42,3 +43,13 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def kind(request: pytest.FixtureRequest) -> str:
     """Each kind of proxy in its turn."""
     return str(request.param)
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions that come back soon, so that a fault that wakes nobody is met soon."""
+    for module in (wish_watch, catalog_watch):
+        monkeypatch.setattr(module, "WAIT_S", 0.5)
+    monkeypatch.setattr(library, "READ_S", 1.0)
+    monkeypatch.setattr(library, "SLACK_S", 0.5)
+    monkeypatch.setattr("bgd.store.presence.RENEW_S", 0.2)

@@ -12,6 +12,7 @@ from bgd.core.model import LiveKey
 from bgd.store.catalogs import WATCHES_AT_MOST
 from bgd.store.client import Client
 from bgd.store.fleet import Fleet
+from bgd.store.shares import ENOUGH
 from tests.integration.consul import ConsulServer
 from tests.integration.relay import Relay
 
@@ -83,6 +84,7 @@ def fleet(
     token: str = "",
     second: Callable[[Any], None] = lambda _: None,
     watches_at_most: int = WATCHES_AT_MOST,
+    read_together: int = ENOUGH,
 ) -> Iterator[tuple[Fleet, Mailbox]]:
     """A node's whole store, with what it posts; it says goodbye at the end."""
     mailbox = mailbox or Mailbox()
@@ -94,6 +96,7 @@ def fleet(
         post=mailbox.post,
         second=second,
         watches_at_most=watches_at_most,
+        read_together=read_together,
     )
     made.start()
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from bgd.core.events import CatalogSeen, LiveSeen, MembersSeen, StoreDenied, StoreLost
 from bgd.core.model import Colour, Desired, KeyBad, KeyGone
-from bgd.store import alive, catalog_watch, library, records, wish_watch, writes
+from bgd.store import alive, records, writes
 from bgd.store.fleet import Fleet
 from bgd.store.ops import Set
 from tests.integration import consul
@@ -33,16 +33,6 @@ def says(colour: Colour) -> Callable[[LiveSeen], bool]:
 
 def gone(seen: LiveSeen) -> bool:
     return isinstance(seen.keys["shop"], KeyGone)
-
-
-@pytest.fixture
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Questions that come back soon, so that a fault that wakes nobody is met soon."""
-    for module in (wish_watch, catalog_watch):
-        monkeypatch.setattr(module, "WAIT_S", 0.5)
-    monkeypatch.setattr(library, "READ_S", 1.0)
-    monkeypatch.setattr(library, "SLACK_S", 0.5)
-    monkeypatch.setattr("bgd.store.presence.RENEW_S", 0.2)
 
 
 # -- wishes ---------------------------------------------------------------------------------------

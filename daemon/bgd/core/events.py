@@ -17,23 +17,29 @@ class LiveSeen:
 
 @dataclass(frozen=True, slots=True)
 class StoreHeard:
-    """Consul answered a watch, and nothing has changed: the wishes, or with `app` its catalog."""
+    """Consul answered a watch, and nothing has changed: these apps' wishes, or with `app` its catalog."""
 
     app: str | None = None
+    apps: frozenset[str] | None = None
+    """None: of all."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLost:
-    """Consul does not answer, or answers with an error."""
+    """Consul does not answer, or answers with an error, about these apps' wishes."""
 
     detail: str
+    apps: frozenset[str] | None = None
+    """None: about all."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreDenied:
-    """Consul refuses, or answers so emptily that the right to read must be gone."""
+    """Consul refuses, or answers so emptily that the right to read must be gone, about these apps."""
 
     detail: str
+    apps: frozenset[str] | None = None
+    """None: about all."""
 
 
 @dataclass(frozen=True, slots=True)

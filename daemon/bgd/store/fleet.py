@@ -20,6 +20,7 @@ from bgd.store.client import Client
 from bgd.store.members import Members
 from bgd.store.presence import Presence
 from bgd.store.rights import Rights
+from bgd.store.shares import ENOUGH, shares
 from bgd.store.wish_watch import WishWatch
 
 __all__ = ["Fleet", "SecondDaemon"]
@@ -44,7 +45,9 @@ class Fleet:
         second: Callable[[SecondDaemon], None],
         told: Told = _nobody,
         watches_at_most: int = WATCHES_AT_MOST,
+        read_together: int = ENOUGH,
     ) -> None:
+        self._read_together = read_together
         self._client, self._node, self._post = client, node, post
         self._apps = {app.name: app for app in apps}
         self._rights = Rights(post, self._again)
@@ -58,7 +61,7 @@ class Fleet:
             list(self._apps),
         )
         self._members = Members(client, node, post, self._presence, self._rights)
-        self._wishes = self._wish_watch()
+        self._wishes = self._watches()
         self._catalogs = Catalogs(
             client, apps, post, self._presence, self._rights, watches_at_most=watches_at_most
         )
@@ -67,7 +70,8 @@ class Fleet:
         """Begin to watch and to live; Consul need not be there yet."""
         self._presence.start()
         self._members.start()
-        self._wishes.start()
+        for watch in self._wishes:
+            watch.start()
         self._catalogs.start()
 
     def publish(self, app: str, report: Mapping[str, Any]) -> None:
@@ -117,20 +121,29 @@ class Fleet:
             self.withdraw(name)
         self._catalogs.reconfigure(apps)
         if before.keys() != self._apps.keys():
-            self._wishes.stop()
-            self._wishes = self._wish_watch()
-            self._wishes.start()
+            self._stop_watches()
+            self._wishes = self._watches()
+            for watch in self._wishes:
+                watch.start()
 
     def close(self) -> None:
         """Say goodbye, and end every thread that waits for Consul."""
-        self._wishes.stop()
+        self._stop_watches()
         self._catalogs.close()
         self._members.close()
         self._presence.close()
         self._client.close()
 
-    def _wish_watch(self) -> WishWatch:
-        return WishWatch(self._client, list(self._apps), self._post, self._presence)
+    def _watches(self) -> list[WishWatch]:
+        return [
+            WishWatch(self._client, apps, self._post, self._presence, prefix)
+            for prefix, apps in shares(self._apps, enough=self._read_together)
+        ]
+
+    def _stop_watches(self) -> None:
+        for watch in self._wishes:
+            watch.stop()
 
     def _again(self) -> None:
-        self._wishes.again()
+        for watch in self._wishes:
+            watch.again()

@@ -1,4 +1,4 @@
-"""One recursive blocking query over all wishes and ledgers → LiveSeen, or StoreHeard when all is as it was.
+"""One recursive blocking query over many wishes and ledgers → LiveSeen, or StoreHeard when all is as it was.
 
 Rules that live here: only what changed is parsed; an answer that lacks a key of before is believed only
 when we can read what we have written ourselves, and may read that very key, since a lost right answers as
@@ -38,10 +38,16 @@ class _Told:
 
 
 class WishWatch:
-    """Watches the wishes and ledgers of some apps, in one thread, until it is stopped."""
+    """Watches the wishes and ledgers of some apps, in one thread, until it is stopped.
 
-    def __init__(self, client: Client, apps: Sequence[str], post: Post, presence: Presence) -> None:
+    `prefix` is how all their names begin: only what lies below it is asked for.
+    """
+
+    def __init__(
+        self, client: Client, apps: Sequence[str], post: Post, presence: Presence, prefix: str = ""
+    ) -> None:
         self._client, self._apps = client, tuple(apps)
+        self._place, self._whose = client.keys.apps + prefix, frozenset(apps)
         self._post_event, self._presence = post, presence
         self._stop = threading.Event()
         self._posting = threading.Lock()
@@ -77,7 +83,7 @@ class WishWatch:
     def _failed(self, fault: StoreFault) -> None:
         self._well = False
         denied = fault.kind is Fault.DENIED
-        self._post(StoreDenied(fault.detail) if denied else StoreLost(fault.detail))
+        self._post((StoreDenied if denied else StoreLost)(fault.detail, self._whose))
 
     def _seen(self, told: Mapping[str, _Told]) -> None:
         before = self._told if self._well else {}
@@ -90,7 +96,7 @@ class WishWatch:
         quiet_s = time.monotonic() - self._heard_s
         if quiet_s >= (OVERDUE_S if news else SHORTEST_S):
             self._heard_s = time.monotonic()
-            self._post(StoreHeard())
+            self._post(StoreHeard(apps=self._whose))
 
     def _tell(self, news: Mapping[str, _Told]) -> None:
         if len(news) == len(self._apps):
@@ -107,7 +113,7 @@ class WishWatch:
     def _ask(self, index: int) -> tuple[int, Mapping[str, _Told]]:
         # After a fault or a step backwards nothing of what was read before counts.
         before = self._tree if index else None
-        tree = self._client.watch_tree(self._client.keys.apps, before, wait_s=self._wait_s())
+        tree = self._client.watch_tree(self._place, before, wait_s=self._wait_s())
         known = self._told if before is not None and tree.index >= before.index else {}
         told = self._read(tree, known)
         self._tree = tree
