@@ -2,8 +2,9 @@
 
 Beside `decide`, because it changes nothing and delays nothing. The gates stand in the order in which they
 are cured: who is told of a rejected release need not hear of its probes, unless it is a forecast, which
-asks them all. An answer of yes is looked at anew for as long as the preparation stands; a no stays a no,
-and the next preparation asks again.
+asks them all. A yes is looked at anew for as long as the preparation stands: a gate that closes takes it
+back, and it is a yes again when the gate reopens. A no of the hands (the proxy's check, a warm-up) stays,
+and so does that of a gate that was closed when the answer was begun: the next preparation asks again.
 """
 
 from bgd.core.actions import Prepare
