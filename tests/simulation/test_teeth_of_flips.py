@@ -7,6 +7,7 @@ import pytest
 
 from bgctl import drained
 from bgctl.prepared import Round
+from bgctl.standing import App
 from bgd.core import advance, decide, fleet, learn, preparing, report, waiting
 from bgd.core.actions import Action, Flip, Hold
 from bgd.core.knowledge import Sessions
@@ -59,7 +60,17 @@ def refuses_by_number_alone(member: Any, wish: Any) -> bool:
     return RIGHT_REFUSES(member, replace(wish, order=None) if wish else None)
 
 
-RIGHT_ANSWER, RIGHT_REFUSES = Round.answer, fleet._refuses
+def left_though_silent(app: App, member: Any, colour: Colour) -> int | None:
+    return RIGHT_LEFT(app, replace(member, alive=True), colour)
+
+
+def unknown_is_none(app: App, member: Any, colour: Colour) -> int | None:
+    wish = app.desired
+    proved = wish is not None and member.proved(wish.colour, wish.generation)
+    return member.colour(colour).sessions or 0 if proved and not member.vote else None
+
+
+RIGHT_ANSWER, RIGHT_REFUSES, RIGHT_LEFT = Round.answer, fleet._refuses, drained._left
 
 BUGS: dict[str, Plant] = {
     "6: a preparation is a wish": row("FIRST", "_row_5_starting", flips_when_asked),
@@ -84,6 +95,9 @@ BUGS: dict[str, Plant] = {
         learn, "_sessions", lambda k, event, now_s: replace(k, sessions=Sessions(open=EMPTY))
     ),
     "drained: a flip leaves nobody": instead(advance, "NOT_COUNTED", Sessions(open=EMPTY)),
+    "drained: the silent are not asked": instead(drained, "_left", left_though_silent),
+    "drained: an unknown count is none": instead(drained, "_left", unknown_is_none),
+    "drained: the proxy never goes over by itself": instead(learn, "_live_answers", lambda _: True),
     "drained: live need not be confirmed": instead(drained, "_confirmed", lambda *_: True),
 }
 
