@@ -20,6 +20,10 @@ from bgd.core.model import Preparation
 if TYPE_CHECKING:
     from bgd.store.prepares import Held
 
+BREATH_S = 0.05
+"""After the commit nobody has anything to tell for so long, and whatever is asked of Consul keeps those
+waiting that are flipping just now."""
+
 
 def carry_out(errand: Errand, seen: App, reason: str) -> None:
     """Both phases: every member's acknowledgement, then the one transaction."""
@@ -43,6 +47,7 @@ def carry_out(errand: Errand, seen: App, reason: str) -> None:
             ),
         )
         errand.release = phase.held.preparation.release
+        time.sleep(BREATH_S)
 
 
 @contextmanager

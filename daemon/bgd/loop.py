@@ -49,9 +49,9 @@ SWEEP_TICKS = 10
 GATHER_S, GATHER_MOST_S = 0.005, 0.1
 """Probes wait so long for each other, that a turn of the loop may fold many of them; they come together.
 Where a turn takes long, as at a start with hundreds of apps, they wait as long as it took."""
-TELL_S = 0.02
-"""Telling waits so long for an action that has just begun: customers cannot wait. A flip by map has
-ended by then, and is told once."""
+TELL_S = 0.05
+"""Telling waits so long once an action has begun: customers cannot wait. A flip by map has ended by then,
+and is told once; and whoever flips last is not kept waiting by what the first have to tell Consul."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,7 @@ class Loop:
         try:
             while not self._stopped:
                 self.turn(self._drain())
+            self._tell_all()
         finally:
             self._hands.close()
 
@@ -160,7 +161,7 @@ class Loop:
         if len(self._busy) > began:
             self._tell_s = now_s + TELL_S
             self._hands.go_first()
-        elif self._untold:
+        elif self._untold and now_s >= self._tell_s:
             self._tell_all()
         if due or now_s >= self._second_hand.wake_s:
             self._second_hand.turn(self._apps, now_s)

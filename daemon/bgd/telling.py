@@ -32,9 +32,11 @@ class Teller:
         self._held: dict[str, Hold] = {}
         self._published: dict[str, Mapping[str, Any]] = {}
         self._passed: dict[str, list[Desired]] = {}
+        self._unrecorded: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        """What is for the history. It waits until the app is told of: other nodes may be flipping still."""
 
     def report(self, snapshot: Snapshot, action: Action) -> None:
-        """Publish the app's report, if it says something new."""
+        """Publish the app's report, if it says something new; then what it has done for the history."""
         app = snapshot.app
         told = report(
             snapshot, action, version=self._version, proxy=self.proxy_version, shown=self._clock.shown
@@ -44,6 +46,8 @@ class Teller:
             dated = {**told, "at": self._clock.at()}
             self._observer.reported(app, dated)
             self._store.publish(app, dated)
+        for generation, event in self._unrecorded.pop(app, ()):
+            self._store.record(app, generation, event)
 
     def count(self, k: Knowledge) -> None:
         """Show how many backends are in which state."""
@@ -111,7 +115,7 @@ class Teller:
     def forget(self, app: str) -> None:
         """The app is gone: so is what was said of it."""
         self._observer.forgotten(app)
-        for memo in (self._held, self._published, self._passed):
+        for memo in (self._held, self._published, self._passed, self._unrecorded):
             memo.pop(app, None)
 
     def _count_flip(self, letter: Finished, before: Knowledge, now_s: float) -> None:
@@ -128,13 +132,14 @@ class Teller:
     def _record(self, before: Knowledge, action: Flip | Take, serving: Serving) -> None:
         """Offer the history entry of a proved generation; the first node's counts."""
         served, at = _before(before.serving), self._clock.at()
+        pages = self._unrecorded.setdefault(before.app, [])
         for passed in self._passed.pop(before.app, []):
             if passed.generation < action.desired.generation:  # else the store went back
                 told = {**_event(passed, served, at), "outcome": "superseded"}
-                self._store.record(before.app, passed.generation, told)
+                pages.append((passed.generation, told))
         took_ms = serving.took_ms if isinstance(action, Flip) else None
         event = {**_event(action.desired, served, at), "release": serving.release, "took_ms": took_ms}
-        self._store.record(before.app, action.desired.generation, event)
+        pages.append((action.desired.generation, event))
 
 
 def _before(serving: Serving | None) -> Colour | None:

@@ -36,6 +36,8 @@ def offered(node: Node, *kept: Knowledge) -> dict[int, Any]:
     assert node.k.wish is not None
     desired = node.k.wish.desired
     teller.finished(Finished("shop", Take(desired), taken(node.k, desired)), node.k, node.now_s)
+    assert not store.outcomes, "other nodes may be flipping still"
+    teller.report(node.snapshot, node.action)
     return store.outcomes
 
 
