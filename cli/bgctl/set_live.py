@@ -145,7 +145,7 @@ def _admit(errand: Errand) -> App:
             raise obstacle
         errand.view.show(progress.gate(app, errand.colour))
         undecided = standing.undecided(app, errand.colour, errand.without)
-        if not undecided and len(standing.asked_for(app, errand.colour, errand.without)) <= 1:
+        if not undecided and standing.orderable(app, errand.colour, errand.without):
             return app
     raise _undecided(errand)
 
@@ -178,10 +178,10 @@ def _undecided(errand: Errand) -> Ended:
 def _different(app: App, errand: Errand) -> Ended:
     """The order carries the release that was tried; there is not one."""
     colour, asked = errand.colour, standing.asked(app, errand.colour, errand.without)
-    seen = "; ".join(f"{member.colour(colour).release} on {member.node}" for member in asked)
+    seen = "; ".join(f"{member.colour(colour).release or 'unknown'} on {member.node}" for member in asked)
     return refused(
         Because.MIXED_RELEASES,
-        f"{colour} does not run one release for all members: {seen}; nothing was written",
+        f"{colour} does not run one release for all members: {seen or 'nobody asked'}; nothing was written",
         f"bgctl status {app.name}; --force asks for no particular release",
     )
 

@@ -173,6 +173,15 @@ def asked_for(app: App, colour: Colour, without: Collection[str] = ()) -> frozen
     return (seen or app.releases(colour)) - {""}
 
 
+def orderable(app: App, colour: Colour, without: Collection[str] = ()) -> bool:
+    """Whether an order can name what it is for: without a release it would be for whatever comes.
+
+    Where all serve the colour no request is moved, and a wish repeated while it is mixed names none.
+    """
+    known = asked_for(app, colour, without)
+    return len(known) == 1 or not (known or to_be_moved(app, colour))
+
+
 def to_be_moved(app: App, colour: Colour) -> tuple[Member, ...]:
     """Who serves the colour already moves no request by the wish, and so is not asked."""
     return tuple(member for member in app.members if member.serves != colour)

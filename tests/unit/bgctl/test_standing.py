@@ -45,6 +45,22 @@ def test_one_refusal_is_enough():
     assert "0/3 ready" in ended.detail
 
 
+def test_an_order_names_one_release():
+    """Nobody is moved to a colour whose release nobody knows, or that members see differently."""
+    assert standing.orderable(app(member("a"), member("b")), GREEN)
+    assert standing.orderable(app(member("a"), member("b", release="")), GREEN)
+    assert not standing.orderable(app(member("a", release=""), member("b", release="")), GREEN)
+    assert not standing.orderable(app(member("a"), member("b", release="2.6.0")), GREEN)
+
+
+def test_who_serves_it_already_is_asked_for_no_release():
+    """A wish repeated moves no request: it may name no release where the colour is mixed."""
+    served = app(member("a", "green", release=""), member("b", "green", release=""))
+
+    assert standing.orderable(served, GREEN)
+    assert not standing.orderable(app(member("a", "green", release=""), member("b", release="")), GREEN)
+
+
 def test_a_silent_member_is_an_obstacle():
     """A silent member means exit 3, and the cures are to leave it out, and to forget it."""
     ended = standing.obstacle(app(member("a"), member("lb-2", alive=False)), GREEN)
