@@ -94,7 +94,7 @@ def test_another_drain_begins_with_nothing_cut() -> None:
     assert room.look()[0].cut == 0
 
 
-@pytest.mark.parametrize("cut_s", [None, time.monotonic() + 3600])
+@pytest.mark.parametrize("cut_s", [None, time.monotonic() + 3600], ids=["never", "in an hour"])
 def test_nothing_is_cut_before_its_time(cut_s: float | None) -> None:
     """It is counted."""
     assert [each.sessions[GREEN] for each in Room(cut_s).look()] == [3]
