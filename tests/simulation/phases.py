@@ -5,7 +5,7 @@ acknowledged (invariant 14); drained is never said of a colour that somebody may
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bgctl import rivals
 from bgd.core import decide as table
@@ -13,6 +13,7 @@ from bgd.core.actions import Action
 from bgd.core.knowledge import Link
 from bgd.core.model import Colour, Desired, LiveKey
 from bgd.core.snapshot import Snapshot
+from bgd.store import records
 from tests.simulation.consul import KEYS, PREPARE
 from tests.simulation.witness import Witness
 
@@ -126,10 +127,14 @@ class Phases(Witness):
         known = [each for each in node.open(colour) if each.step < node.told_step and each not in node.unseen]
         self._must(not known, 11, f"{colour} is drained, and {len(known)} are on it at {node.name}")
 
+    def _report(self, node: str) -> dict[str, Any]:
+        return records.decode(self.world.consul.keys[KEYS.report("shop", node)].value) or {}
+
     def _known_good(self, live: Colour) -> None:
         event = self.world.seen()[1]
         good, key = event.ledgers["shop"].good.get(live), event.keys["shop"]
         self._must(isinstance(key, Desired) and key.colour is live, 11, f"drained, and {live} is not live")
-        told = {self._of(self.world.named(name)).releases.get(live, frozenset()) for name in self._in_store()}
-        confirmed = good is not None and any(releases <= {good.release} for releases in told)
+        confirmed = good is not None and good.release in {
+            self._report(name)["colours"][live]["release"] for name in self._in_store()
+        }  # as is told: a node may have seen more, and a restore brings back what it said before
         self._must(confirmed, 11, f"drained, and {live} is not confirmed: {good}")
