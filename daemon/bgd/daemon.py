@@ -244,7 +244,7 @@ class Daemon:
         self._loop.post(Reconfigured({app.name: policy(app) for app in new.apps}))
         self._store.reconfigure(new.apps)
         for name in gone:
-            self._forget(name)
+            self._store.withdraw(name)
         self._log.info("configuration taken", apps=[app.name for app in new.apps])
 
 

@@ -2,7 +2,7 @@
 
 Rules that live here: of an app only the newest waits, and one write runs at a time, so that a start with
 hundreds of apps writes each of them once or twice; what was proved does not wait behind the others; a full
-disk loses nothing that is served: it is said once, and tried again.
+disk loses nothing that is served: it is said once, and tried again; of an app that is gone nothing stays.
 """
 
 import threading
@@ -28,6 +28,8 @@ class Keeper:
         self._disk, self._lock = threading.Lock(), threading.Lock()
         self._waiting: dict[str, Knowledge] = {}
         self._running = False
+        self._gone: set[str] = set()
+        """Apps that are to leave the disk: what is still on its way there comes too late."""
         self._saved: dict[str, Mapping[str, Any]] = {}
         self._clean: dict[str, Knowledge] = {}
         """What is known to stand on disk as it is: most ticks change nothing."""
@@ -50,6 +52,7 @@ class Keeper:
             self._clean[app] = knowledge
             return
         with self._lock:
+            self._gone.discard(app)
             self._waiting[app] = knowledge
             if self._running:
                 return
@@ -57,11 +60,23 @@ class Keeper:
         self._start(self._save_all)
 
     def forget(self, app: str) -> None:
-        """The app is gone: so is what was said of it."""
+        """The app is gone: so is what was said of it, and what stands on disk. Only called by the loop."""
         with self._lock:
             self._waiting.pop(app, None)
+            self._gone.add(app)
         self._saved.pop(app, None)
         self._clean.pop(app, None)
+        self._start(lambda: self._erase(app))
+
+    def _erase(self, app: str) -> None:
+        with self._disk:
+            with self._lock:
+                if app not in self._gone:
+                    return  # it has come again meanwhile
+            try:
+                self._state.forget(app)
+            except OSError as error:  # the next start will find it
+                self._log.error("state not removed", app=app, error=str(error))
 
     def _save_all(self) -> None:
         while True:
@@ -80,6 +95,9 @@ class Keeper:
 
     def _save(self, knowledge: Knowledge) -> None:
         app = knowledge.app
+        with self._lock:
+            if app in self._gone:
+                return
         remembered = self._remembered(knowledge)
         if remembered == self._saved.get(app):
             return

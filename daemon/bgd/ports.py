@@ -125,6 +125,7 @@ class State(Protocol):
     """What this node knows of an app over a reboot. Raises OSError when it cannot be written."""
 
     def save(self, app: str, remembered: Mapping[str, Any]) -> None: ...
+    def forget(self, app: str) -> None: ...
 
 
 class Observer(Protocol):

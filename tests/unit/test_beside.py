@@ -116,6 +116,7 @@ class Store:
 
 class Disk:
     def save(self, app: str, remembered: Mapping[str, Any]) -> None: ...
+    def forget(self, app: str) -> None: ...
 
 
 class Prober:

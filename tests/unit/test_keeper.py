@@ -88,3 +88,25 @@ def test_an_app_that_is_gone_is_not_written_any_more(tmp_path: Path) -> None:
     world.keeper.forget("shop")
     world.work()
     assert world.state.load("shop") is None
+
+
+def test_what_is_proved_of_an_app_that_is_gone_comes_too_late(tmp_path: Path) -> None:
+    """A flip may have been under way; what stood on disk goes all the same."""
+    world = World(tmp_path)
+    world.keeper.remember(knowledge())
+    world.work()
+    world.keeper.forget("shop")
+    world.keeper.prove(knowledge("1.1"), Serving(BLUE, 7, via="runtime"))
+    world.work()
+    assert world.state.load("shop") is None
+
+
+def test_an_app_that_comes_again_is_kept(tmp_path: Path) -> None:
+    """Also when the worker has not yet come to remove what stood there before."""
+    world = World(tmp_path)
+    world.keeper.remember(knowledge())
+    world.work()
+    world.keeper.forget("shop")
+    world.keeper.remember(knowledge("1.1"))
+    world.work()
+    assert releases(world.on_disk) == {"1.1"}
