@@ -21,6 +21,12 @@ LONG = (
     "test_revert",
     "test_adopting",
     "test_container",
+    "test_forecast",
+    "test_prepare",
+    "test_drained",
+    "test_bgctl_prepare",
+    "test_watch",
+    "test_sessions",
 )
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -28,19 +28,19 @@ def written(
 
 
 def assert_nothing_is_written(server: ConsulServer, rest_s: float) -> None:
-    """Over so long a stretch without news. A machine so slow that probes fail makes some: then once more."""
+    """Over so long a stretch. A machine so slow that probes fail makes news, and Consul, once in a while, an
+    entry of its own: then once more."""
     for _ in range(TRIES):
         before, keys = last_entry(server), written(server)
-        if written(server, after=keys, wait_s=rest_s) == keys:
-            assert last_entry(server) == before
+        if written(server, after=keys, wait_s=rest_s) == keys and last_entry(server) == before:
             return
-    pytest.fail("there was news all the time")
+    pytest.fail("something was written all the time")
 
 
 def test_a_fleet_at_rest_writes_nothing(tmp_path: Path) -> None:
     """While nothing happens, no entry is added to Consul's log, and renewing a session adds none."""
     with nodes(tmp_path, 2, far=0) as made:
-        assert_nothing_is_written(made.first.consul, 10)
+        assert_nothing_is_written(made.first.consul, 6)
 
 
 @pytest.mark.soak

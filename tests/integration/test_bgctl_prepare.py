@@ -268,6 +268,7 @@ def test_the_preparation_is_lost(fleet: World) -> None:
 # -- whoever dies -----------------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_killed_while_it_prepares(fleet: World) -> None:
     """The preparation of a bgctl that is killed goes by itself; that of one that lives stays."""
     other = client(fleet.consul, prefix=f"{fleet.prefix}-lasting")

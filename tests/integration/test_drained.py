@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.bgctl_world import Ran, World
 from tests.integration.revert_world import QUICK, shop_of, to_green, until_good
-from tests.integration.shop import Shop
+from tests.integration.shop import Shop, soak_on_nginx
 from tests.integration.waiting import eventually
 
 
@@ -43,7 +43,7 @@ def told(shop: Shop) -> Any:
     return shop.report().get("colours", {}).get("blue", {}).get("sessions")
 
 
-@pytest.mark.parametrize("kind", ["haproxy", "nginx"])
+@soak_on_nginx
 def test_drained_is_told_when_the_last_session_ends(tmp_path: Path, kind: str) -> None:
     """Not while a websocket is open on blue, in an old worker at last; and soon after it has ended."""
     with shop_of(tmp_path, kind) as shop:

@@ -43,7 +43,9 @@ def ruled(folder: Path, daemon: str, operator: str, *lines: str) -> Iterator[Sho
         yield shop
 
 
-@pytest.mark.parametrize("narrow", [(), NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    "narrow", [pytest.param((), marks=pytest.mark.soak, id="wide"), pytest.param(NARROW, id="narrow")]
+)
 def test_all_that_bgd_and_bgctl_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], narrow: tuple[str, ...]
 ) -> None:

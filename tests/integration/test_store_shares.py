@@ -48,6 +48,7 @@ def test_every_app_is_told_by_its_own_share(blue: ConsulServer) -> None:
             assert told(mailbox) == {name: Colour.GREEN}
 
 
+@pytest.mark.usefixtures("short_waits")
 def test_that_nothing_has_changed_is_told_of_all(blue: ConsulServer) -> None:
     """Each share for its own apps: one that is lost is not vouched for by another."""
     with fleet(blue, *map(app, APPS), read_together=1) as (_, mailbox):
