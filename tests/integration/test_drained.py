@@ -68,6 +68,7 @@ def wait(world: World, *words: str) -> Ran:
     return world.bgctl("wait", "--drained", "blue", *words)
 
 
+@pytest.mark.soak
 def test_what_is_left_is_cut_when_its_time_is_over(tmp_path: Path) -> None:
     """Although bgd was started anew meanwhile; counted in report and metrics, and then drained."""
     with shop_of(tmp_path, "haproxy", probe=f'drain = "10s"\n{QUICK}') as shop:

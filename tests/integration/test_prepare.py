@@ -17,6 +17,12 @@ SLOW_MS = 300
 """Each answer of green takes so long where a warm-up must be seen: far less than its probes may take."""
 
 
+@pytest.fixture(params=["haproxy", pytest.param("nginx", marks=pytest.mark.soak)])
+def kind(request: pytest.FixtureRequest) -> str:
+    """What differs between the proxies is the forecast's, and tested with that."""
+    return str(request.param)
+
+
 @pytest.fixture
 def shop(tmp_path: Path, kind: str) -> Iterator[Shop]:
     with opened(tmp_path, kind=kind) as shop:
