@@ -16,6 +16,7 @@ from bgd.ports import Failed, Forecast, Proved
 from bgd.proxy.forecasting import MOST_BYTES
 from tests.integration.haproxy import Load, Stage, get, port_of, running_haproxy
 from tests.integration.nginx import running_nginx
+from tests.integration.shop import soak_on_nginx
 from tests.integration.test_own_templates import NAMES_THE_COLOUR
 from tests.integration.waiting import eventually
 
@@ -315,6 +316,7 @@ def test_a_flip_does_not_wait_for_a_forecast(stage: Stage) -> None:
     assert isinstance(found[0], Forecast)
 
 
+@soak_on_nginx
 def test_beside_flips_and_syncs(stage: Stage) -> None:
     """Asked all the time, by several: no request is lost, and what is rendered beside mixes with nothing."""
     shop, pay = stage.app(), stage.app("pay")
