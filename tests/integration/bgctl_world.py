@@ -244,3 +244,16 @@ class Running:
         """Wait for its end."""
         out, err = self.process.communicate(timeout=DEADLINE_S)
         return Ran(self.process.returncode, out, self.err + err)
+
+
+@contextmanager
+def two_nodes(consul: ConsulServer, prefix: str) -> Iterator[World]:
+    """Two nodes that serve blue, of the key's generation; nobody answers preparations yet."""
+    world = World(consul, prefix)
+    world.live("blue")
+    world.member("lb-1")
+    world.member("lb-2")
+    try:
+        yield world
+    finally:
+        world.close()

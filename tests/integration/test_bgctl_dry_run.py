@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.bgctl_world import World
+from tests.integration.bgctl_world import World, two_nodes
 from tests.integration.consul import ConsulServer
 
 COLD = {"gate": "backends", "ok": False, "because": "too-few-backends", "detail": "1 registered, 3 needed"}
@@ -15,12 +15,8 @@ _NUMBERS = itertools.count()
 @pytest.fixture
 def fleet(calm_consul: ConsulServer) -> Iterator[World]:
     """Two nodes that serve blue, of the key's generation."""
-    world = World(calm_consul, f"dry-{next(_NUMBERS)}")
-    world.live("blue")
-    world.member("lb-1")
-    world.member("lb-2")
-    yield world
-    world.close()
+    with two_nodes(calm_consul, f"dry-{next(_NUMBERS)}") as world:
+        yield world
 
 
 def untouched(world: World) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from bgd.core.model import Colour, Preparation
 from bgd.store import prepares
-from tests.integration.bgctl_world import DEADLINE_S, Ran, World
+from tests.integration.bgctl_world import DEADLINE_S, Ran, World, two_nodes
 from tests.integration.consul import ConsulServer
 from tests.integration.relay import Relay
 from tests.integration.store_world import client
@@ -30,12 +30,8 @@ _NUMBERS = itertools.count()
 @pytest.fixture
 def fleet(calm_consul: ConsulServer) -> Iterator[World]:
     """Two nodes that serve blue, of the key's generation; nobody answers preparations yet."""
-    world = World(calm_consul, f"prepare-{next(_NUMBERS)}")
-    world.live("blue")
-    world.member("lb-1")
-    world.member("lb-2")
-    yield world
-    world.close()
+    with two_nodes(calm_consul, f"prepare-{next(_NUMBERS)}") as world:
+        yield world
 
 
 def error(ran: Ran) -> tuple[int, str, str]:

@@ -18,21 +18,9 @@ from bgd.config import (
     parse,
 )
 from bgd.core.model import MinHealthy
+from tests.unit.config_text import app, problems
 
 APP = '[[app]]\nname = "shop"\n'
-
-
-def problems(text: str) -> dict[str, str]:
-    """What is wrong with a text: place → what and cure."""
-    with pytest.raises(ConfigProblems) as raised:
-        parse(text, "bgd.toml")
-    return {problem.place: f"{problem.what}; {problem.cure}" for problem in raised.value.problems}
-
-
-def app(text: str) -> AppSettings:
-    """The one app of a text."""
-    (found,) = parse(text, "bgd.toml").apps
-    return found
 
 
 def test_a_name_is_enough() -> None:

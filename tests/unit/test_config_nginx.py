@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bgd.config import AppSettings, ConfigProblems, ProxySettings, changed_for_reload, parse
+from bgd.config import ProxySettings, changed_for_reload, parse
 from bgd.config.directives import directives
 from bgd.config.server_lines import server_line
 from bgd.config.values import Bad
+from tests.unit.config_text import app, problems
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = '[[app]]\nname = "shop"\n'
@@ -18,19 +19,6 @@ APP = '[[app]]\nname = "shop"\n'
 def nginx(apps: str, proxy: str = "", main_file: Path | str = "/nowhere/nginx.conf") -> str:
     """A bgd.toml for an nginx with this file of its own."""
     return f'[proxy]\nkind = "nginx"\nmain_file = "{main_file}"\n{proxy}\n{apps}'
-
-
-def problems(text: str) -> dict[str, str]:
-    """What is wrong with a text: place → what and cure."""
-    with pytest.raises(ConfigProblems) as raised:
-        parse(text, "bgd.toml")
-    return {problem.place: f"{problem.what}; {problem.cure}" for problem in raised.value.problems}
-
-
-def app(text: str) -> AppSettings:
-    """The one app of a text."""
-    (found,) = parse(text, "bgd.toml").apps
-    return found
 
 
 def test_the_defaults_are_nginxs() -> None:
