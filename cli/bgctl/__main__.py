@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     status = commands.run(sys.argv[1:] if arguments is None else arguments, heeded=heeded)
     # After a Ctrl-C that met text being executed, as where a dataclass is made, Python would end by the
     # signal instead of with our code; the next text lets it forget that.
-    exec("")  # noqa: S102
+    exec("")  # noqa: S102 (it is empty)
     sys.exit(status)
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bgd.store.prepares import Held
 
 BREATH_S = 0.05
-"""After the commit nobody has anything to tell for so long, and whatever is asked of Consul keeps those
-waiting that are flipping just now."""
+"""After the commit daemons tell nothing for so long (`TELL_S` of their loop), and whatever is asked of Consul
+keeps those waiting that are flipping just now."""
 
 
 def carry_out(errand: Errand, seen: App, reason: str) -> None:

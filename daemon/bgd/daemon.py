@@ -177,11 +177,8 @@ class Daemon:
                 kept = None
             self._loop.add(app.name, policy(app), kept)
         for name in set(self._state.apps()) - {app.name for app in self._settings.apps}:
-            self._forget(name)
-
-    def _forget(self, app: str) -> None:
-        self._store.withdraw(app)
-        self._state.forget(app)
+            self._store.withdraw(name)
+            self._state.forget(name)
 
     def _listen_to_signals(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: self._loop.post(Stop()))
