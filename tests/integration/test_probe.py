@@ -18,12 +18,14 @@ from statistics import median
 
 import attrs
 import pytest
+from structlog.testing import capture_logs
 
 from bgd.config import ProbeSettings
 from bgd.core.events import Probed
 from bgd.core.model import Backend, Colour
 from bgd.host import names
 from bgd.host.probe import AsyncProber
+from tests.integration.waiting import eventually
 
 DEADLINE_S = 30.0
 QUICK = ProbeSettings(interval_s=0.05, timeout_s=10.0)
@@ -491,17 +493,19 @@ def test_results_stop_with_close() -> None:
 # -- the prober's own trouble -------------------------------------------------------------------
 
 
-def test_out_of_file_descriptors(probing: Probing, capsys: pytest.CaptureFixture[str]) -> None:
+def test_out_of_file_descriptors(probing: Probing) -> None:
     """Without a descriptor left nothing is said of any backend; it is logged once, and passes."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with backend(answers(OK)) as each:
+    with backend(answers(OK)) as each, capture_logs() as said:
+
+        def complaints() -> int:
+            return sum(line["event"] == "cannot probe" for line in said)
+
         probing.watch(each)
         assert probing.next().ok
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
-            said = ""
-            while "cannot probe" not in said:
-                said += "".join(capsys.readouterr())
+            eventually(complaints, "it is logged")
             probing.during(0)
             quiet = probing.during(0.4)
         finally:
@@ -509,8 +513,7 @@ def test_out_of_file_descriptors(probing: Probing, capsys: pytest.CaptureFixture
 
         assert quiet == []
         assert probing.next().ok
-    said += "".join(capsys.readouterr())
-    assert said.count("cannot probe") == 1
+        assert complaints() == 1
 
 
 SUSPENDED = """
